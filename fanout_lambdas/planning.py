@@ -1,0 +1,189 @@
+"""Which slots are due and how they are cut into batches (hop 1). Pure: the same snapshot, minute,
+region and topology give the same batches, so the watch job can work out again what was lost."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+from fanout_lambdas.shared.contracts import EXTRA_BATCHES_FROM, Batch, CheckPlan, Snapshot
+from fanout_lambdas.shared.slots import MINUTE_S, minute_of
+
+ANSWER_WITHIN_S = 60  # a result stored later than this after its slot counts as late
+BATCH_SPAN_S = 10  # slots of one batch lie within this window
+MAX_PROBES_PAYLOAD = 900_000  # bytes; leaves room for the envelope below the limit of 1 MB
+TIER_FROM_BATCHES = 3_000  # above this many invocations one dispatcher is too slow alone
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Topology:
+    """The shape of the fan-out: checks per worker, and workers per triggerer (0: no triggerers).
+
+    A worker with one check starts it at once; a worker with several keeps each to its slot.
+    """
+
+    checks_per_worker: int
+    workers_per_triggerer: int
+
+    @property
+    def paced(self) -> bool:
+        return self.checks_per_worker > 1
+
+
+DIRECT = Topology(checks_per_worker=1, workers_per_triggerer=0)
+FANOUT = Topology(checks_per_worker=1, workers_per_triggerer=100)
+BATCHED = Topology(checks_per_worker=100, workers_per_triggerer=0)
+TIERED = Topology(checks_per_worker=100, workers_per_triggerer=100)
+PRESETS: Mapping[str, Topology] = {"direct": DIRECT, "fanout": FANOUT, "batched": BATCHED}
+
+
+class PlannedSlot(NamedTuple):
+    """One probe to be made; sorts by time, then by check."""
+
+    slot: int
+    check_id: int
+    check: CheckPlan
+
+
+def due_slots(snapshot: Snapshot, minute: int, region: str) -> list[PlannedSlot]:
+    """All slots of `region` in the minute that starts at `minute`, in the order of time."""
+    end = minute + MINUTE_S
+    due: list[PlannedSlot] = []
+    for check in snapshot.checks:
+        regions, interval = check.regions, check.interval_s
+        slot = minute + (check.phase_s - minute) % interval
+        if slot >= end or region not in regions:
+            continue
+        count = len(regions)
+        own = regions.index(region) if check.rotate and count > 1 else -1
+        while slot < end:
+            if own < 0 or (slot - check.phase_s) // interval % count == own:
+                due.append(PlannedSlot(slot, check.check_id, check))
+            slot += interval
+    due.sort(key=_in_time)
+    return due
+
+
+def plan_batches(
+    snapshot: Snapshot, minute: int, region: str, topology: Topology, *, attempt: int = 1
+) -> list[Batch]:
+    """The minute's batches, numbered from 0 in the order in which they start."""
+    due = due_slots(snapshot, minute, region)
+    lanes = (
+        [planned for planned in due if not planned.check.slow],
+        [planned for planned in due if planned.check.slow],
+    )
+    cuts = [cut for lane in lanes for cut in _cut(lane, region, topology.checks_per_worker)]
+    cuts.sort(key=_start)  # stable: of two that start together the quick lane goes first
+    return [
+        _batch(cut, minute, region, number, topology, attempt, snapshot.canaries)
+        for number, cut in enumerate(cuts)
+    ]
+
+
+def plan_extra(
+    slots: Iterable[PlannedSlot],
+    *,
+    region: str,
+    first_number: int = EXTRA_BATCHES_FROM,
+    topology: Topology = BATCHED,
+    canaries: Sequence[Mapping[str, Any]] = (),
+    attempt: int = 1,
+) -> list[Batch]:
+    """Batches for rechecks and other slots outside the plan, numbered from `first_number`.
+
+    Batches never straddle a minute. The caller gives each call in one minute a number of its own.
+    """
+    minutes: dict[int, list[PlannedSlot]] = {}
+    for planned in sorted(slots, key=_in_time):
+        minutes.setdefault(minute_of(planned.slot), []).append(planned)
+    batches: list[Batch] = []
+    for minute, due in minutes.items():
+        for cut in _cut(due, region, topology.checks_per_worker):
+            number = first_number + len(batches)
+            batches.append(_batch(cut, minute, region, number, topology, attempt, canaries))
+    return batches
+
+
+def renew(batch: Batch, *, now: int) -> Batch:
+    """A lost batch once more: one attempt up, to be probed at once, with a new deadline."""
+    return replace(
+        batch,
+        attempt=batch.attempt + 1,
+        not_before=now,
+        deadline=now + ANSWER_WITHIN_S,
+        paced=False,
+    )
+
+
+def tiers(batches: Sequence[Batch], topology: Topology) -> list[Sequence[Batch]]:
+    """Groups of batches, one per triggerer; each a group of its own when there are none."""
+    size = topology.workers_per_triggerer or 1
+    return [batches[at : at + size] for at in range(0, len(batches), size)]
+
+
+def with_tier(topology: Topology, batches: int) -> Topology:
+    """`topology` with a triggerer tier when so many batches are more than one loop can start."""
+    if topology.workers_per_triggerer or not topology.paced or batches < TIER_FROM_BATCHES:
+        return topology
+    return replace(topology, workers_per_triggerer=TIERED.workers_per_triggerer)
+
+
+def _in_time(planned: PlannedSlot) -> tuple[int, int]:
+    return planned[0], planned[1]
+
+
+def _start(cut: Sequence[tuple[PlannedSlot, dict[str, Any]]]) -> int:
+    return cut[0][0].slot
+
+
+def _cut(
+    due: Sequence[PlannedSlot], region: str, most: int
+) -> Iterable[list[tuple[PlannedSlot, dict[str, Any]]]]:
+    """Cut in the order of time by number of checks, span of time and payload."""
+    cut: list[tuple[PlannedSlot, dict[str, Any]]] = []
+    size = first = 0
+    measure = json.JSONEncoder(separators=(",", ":")).encode
+    for planned in due:
+        slot, check_id, check = planned
+        probe = {"check_id": check_id, "slot": slot, **check.request}
+        if check.sealed and region in check.sealed:
+            probe["sealed"] = check.sealed[region]
+        length = len(measure(probe)) + 2
+        if cut and (
+            len(cut) >= most or slot - first >= BATCH_SPAN_S or size + length > MAX_PROBES_PAYLOAD
+        ):
+            yield cut
+            cut, size = [], 0
+        if not cut:
+            first = slot
+        cut.append((planned, probe))
+        size += length
+    if cut:
+        yield cut
+
+
+def _batch(
+    cut: Sequence[tuple[PlannedSlot, dict[str, Any]]],
+    minute: int,
+    region: str,
+    number: int,
+    topology: Topology,
+    attempt: int,
+    canaries: Sequence[Mapping[str, Any]],
+) -> Batch:
+    # The article's designs start everything at the minute's first second.
+    not_before = cut[0][0].slot if topology.paced else minute
+    return Batch(
+        minute=minute,
+        number=number,
+        attempt=attempt,
+        region=region,
+        not_before=not_before,
+        deadline=cut[-1][0].slot + ANSWER_WITHIN_S,
+        paced=topology.paced,
+        canaries=tuple(canaries),
+        probes=tuple(probe for _, probe in cut),
+    )

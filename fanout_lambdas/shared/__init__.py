@@ -1,0 +1,1 @@
+"""What every part agrees on, standard library only: slots, contracts, signing, address guard."""
