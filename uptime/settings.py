@@ -1,4 +1,4 @@
-"""Django settings: read once from the environment through `uptime.env`; what each variable means is in docs/settings.md."""
+"""Django settings, read once from the environment through `uptime.env`; docs/settings.md explains each variable."""
 
 from __future__ import annotations
 
@@ -106,7 +106,9 @@ MFA_SUPPORTED_TYPES = ["totp", "recovery_codes"]
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SITE_URL.startswith("https://")
 SESSION_COOKIE_AGE = 30 * 24 * 3600
 CSRF_TRUSTED_ORIGINS = [SITE_URL]
-SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if SITE_URL.startswith("https://") else None
+SECURE_PROXY_SSL_HEADER = (
+    ("HTTP_X_FORWARDED_PROTO", "https") if SITE_URL.startswith("https://") else None
+)
 SECURE_HSTS_SECONDS = 365 * 24 * 3600 if SITE_URL.startswith("https://") else 0
 SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"

@@ -1,0 +1,29 @@
+"""What is watched and what happened to it."""
+
+from __future__ import annotations
+
+from checks.models.check import Check, Family, Kind, Method, State
+from checks.models.incident import Event, Incident
+from checks.models.region import IngestKey, Region
+from checks.models.result import Evidence, Result, RollupHour
+from checks.models.run import BatchReport, ExtraSlot, MinuteRun
+from checks.models.state import RegionState
+
+__all__ = [
+    "BatchReport",
+    "Check",
+    "Event",
+    "Evidence",
+    "ExtraSlot",
+    "Family",
+    "Incident",
+    "IngestKey",
+    "Kind",
+    "Method",
+    "MinuteRun",
+    "Region",
+    "RegionState",
+    "Result",
+    "RollupHour",
+    "State",
+]
