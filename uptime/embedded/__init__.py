@@ -1,1 +1,1 @@
-"""The whole product in one foreground process: an embedded PostgreSQL, the web server, the workers and a demo target."""
+"""The whole product in one foreground process: PostgreSQL, web server, workers and a demo target."""

