@@ -2,36 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import socket
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.postgres import start_for_tests
-
-# The environment is read when settings load, so it is complete before Django starts.
-_state = tempfile.mkdtemp(prefix="uptime-state-")
-os.environ.update(
-    {
-        "DATABASE_URL": start_for_tests(),
-        "UPTIME_STATE_DIR": _state,
-        "OBJECT_STORE_URL": f"file://{_state}/objects",
-        "CELERY_BROKER_URL": "memory://",
-        "UPTIME_ALLOW_NETWORKS": "127.0.0.1/32,::1/128",
-        "DEBUG": "0",
-        "SECRET_KEY": "a-key-for-tests-only-0123456789abcdef0123456789",
-        "UPTIME_ENCRYPTION_KEYS": "dGVzdC1rZXktMDEyMzQ1Njc4OS10ZXN0LWtleS0wMTI=",
-        "UPTIME_SITE_URL": "http://uptime.test",
-        "DJANGO_ALLOW_ASYNC_UNSAFE": "1",
-    }
-)
-
-import pytest  # noqa: E402
-from django.test import Client as Browser  # noqa: E402
-from django.utils import timezone  # noqa: E402
+import pytest
+from django.test import Client as Browser
+from django.utils import timezone
 
 LOOPBACK = {"127.0.0.1", "::1", "localhost", "0.0.0.0", ""}
 
@@ -48,17 +27,6 @@ def no_outside_network(monkeypatch: pytest.MonkeyPatch) -> None:
         connect(self, address)
 
     monkeypatch.setattr(socket.socket, "connect", guarded)
-
-
-@pytest.fixture(scope="session", autouse=True)
-def plain_static_names() -> Iterator[None]:
-    """Pages render without collected and hashed files."""
-    from django.conf import settings
-    from django.test import override_settings
-
-    plain = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
-    with override_settings(STORAGES=settings.STORAGES | {"staticfiles": plain}):
-        yield
 
 
 @pytest.fixture(scope="session")
