@@ -1,0 +1,61 @@
+"""How one fan-out function starts another: a small protocol, and its AWS Lambda form (hops 1, 2)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Protocol
+
+from fanout_lambdas.shared.contracts import MAX_PAYLOAD_BYTES, encode
+
+if TYPE_CHECKING:
+    from mypy_boto3_lambda import LambdaClient
+
+DISPATCHER, TRIGGERER, WORKER = "dispatcher", "triggerer", "worker"
+
+
+class InvokeError(Exception):
+    """An invocation that was not accepted. `permanent`: the same call can never succeed."""
+
+    def __init__(self, message: str, *, permanent: bool, throttled: bool = False) -> None:
+        super().__init__(message)
+        self.permanent = permanent
+        self.throttled = throttled
+
+
+class Invoker(Protocol):
+    """Returns once the invocation is accepted, not once it is done; raises InvokeError."""
+
+    def invoke(self, function: str, payload: Mapping[str, Any]) -> None: ...
+
+
+class LambdaInvoker:
+    """Asynchronous invocations through one boto3 client; `names` maps our names to AWS's."""
+
+    def __init__(self, client: LambdaClient, names: Mapping[str, str]) -> None:
+        self._client = client
+        self._names = names
+
+    def invoke(self, function: str, payload: Mapping[str, Any]) -> None:
+        body = encode(payload)
+        if len(body) > MAX_PAYLOAD_BYTES:
+            raise InvokeError(
+                f"The payload for {function} has {len(body)} bytes, the limit is "
+                f"{MAX_PAYLOAD_BYTES}.",
+                permanent=True,
+            )
+        name = self._names.get(function, function)
+        try:
+            self._client.invoke(FunctionName=name, InvocationType="Event", Payload=body)
+        except Exception as error:  # botocore's classes are made at run time
+            raise _translated(function, error) from error
+
+
+def _translated(function: str, error: Exception) -> InvokeError:
+    answer = getattr(error, "response", {})
+    status = answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    throttled = status == 429
+    return InvokeError(
+        f"{function} was not started: {error}",
+        permanent=400 <= status < 500 and not throttled,
+        throttled=throttled,
+    )
