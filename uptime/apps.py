@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from django.apps import AppConfig
 
+from uptime.setup_checks import register_checks
+
 
 class UptimeConfig(AppConfig):
     name = "uptime"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        register_checks()

@@ -148,8 +148,27 @@ def broker_options(url: str, *, database_url: str) -> dict[str, Any]:
         "pool_size": 4,
     }
     if not parts.hostname:
-        options["conn_string"] = database_url
+        options["conn_string"] = _queue_address(database_url)
     return options
+
+
+def _queue_address(url: str) -> str:
+    """The database as pgmq must be told: it joins the parts without quoting, so they bring their quotes along."""
+    settings = database_settings(url)
+    extra = "".join(f" {name}={_quoted(value)}" for name, value in settings["OPTIONS"].items())
+    parts = {
+        "host": _quoted(settings["HOST"] or "localhost"),
+        "port": settings["PORT"] or "5432",
+        "dbname": _quoted(settings["NAME"]) + extra,
+        "user": _quoted(settings["USER"]),
+        "password": _quoted(settings["PASSWORD"]),
+    }
+    return " ".join(f"{name}={_quoted(value)}" for name, value in parts.items())
+
+
+def _quoted(value: str) -> str:
+    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"
 
 
 def object_store_url(text: str) -> str:

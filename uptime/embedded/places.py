@@ -39,3 +39,14 @@ def socket_dir(home: Path) -> Path:
 def database_url(home: Path) -> str:
     """The URL of the database that a server below `home` serves, whether it runs or not."""
     return f"postgresql://{DATABASE}@/{DATABASE}?host={quote(str(socket_dir(home)), safe='/')}"
+
+
+def make_state_dir(state_dir: Path) -> None:
+    """Make the state directory; root's must be passable for the account that PostgreSQL runs under."""
+    if os.geteuid() != 0:
+        state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return
+    for folder in (*reversed(state_dir.parents), state_dir):
+        if not folder.exists():
+            folder.mkdir(exist_ok=True)
+            folder.chmod(0o755)  # whatever the umask says

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import IO
 
-from uptime.embedded.places import DATABASE, database_url, socket_dir
+from uptime.embedded.places import DATABASE, database_url, make_state_dir, socket_dir
 from uptime.embedded.processes import Account, exit_text, is_alive, spawn
 from uptime.embedded.software import Software, ordinary_account, reachable
 
@@ -63,10 +63,11 @@ class PostgresServer:
         progress: Progress = lambda _line: None,
         settings: Mapping[str, str] | None = None,
         durable: bool = True,
+        log: Path | None = None,
     ) -> None:
         self.home = Path(os.path.abspath(home))
         self.data = self.home / "data"
-        self.log = self.home / "postgres.log"
+        self.log = log or self.home / "postgres.log"
         self.process: subprocess.Popen[bytes] | None = None
         self._progress = progress
         self._settings = {**SETTINGS, **(settings or {})}
@@ -94,7 +95,7 @@ class PostgresServer:
     def prepare(self) -> Software:
         """Make folders, binaries and data directory ready and get left-over servers out of the way."""
         self._account = _account_to_drop_to()
-        self.home.mkdir(parents=True, exist_ok=True)
+        make_state_dir(self.home)
         if self._account is None:
             self.home.chmod(0o700)
         else:
@@ -137,23 +138,25 @@ class PostgresServer:
 
     def wait_ready(self) -> None:
         """Wait until the server answers; without a limit, because recovery after a crash takes what it takes."""
-        process = self.process
-        assert process is not None, "launch() comes first"
         began = time.monotonic()
         next_line = began + 3
-        while True:
-            code = process.poll()
-            if code is not None:
-                raise PostgresError(
-                    f"PostgreSQL did not start ({exit_text(code)}). Its last words:\n{self._tail()}"
-                )
-            lines = _pid_file(self.data)
-            if len(lines) > 7 and lines[0] == str(process.pid) and lines[7].strip() == "ready":
-                return
+        while not self.is_ready():
             if time.monotonic() >= next_line:
                 self._progress(f"PostgreSQL is recovering, {time.monotonic() - began:.0f} s so far")
                 next_line += 3
             time.sleep(0.01)
+
+    def is_ready(self) -> bool:
+        """Whether the server accepts connections; PostgresError when it ended instead."""
+        process = self.process
+        assert process is not None, "launch() comes first"
+        code = process.poll()
+        if code is not None:
+            raise PostgresError(
+                f"PostgreSQL did not start ({exit_text(code)}). Its last words:\n{self._tail()}"
+            )
+        lines = _pid_file(self.data)
+        return len(lines) > 7 and lines[0] == str(process.pid) and lines[7].strip() == "ready"
 
     def stop(self, *, timeout: float = 30) -> None:
         """Stop the server; committed work is kept whatever it takes."""

@@ -9,6 +9,8 @@ import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
+from uptime.embedded.places import make_state_dir
+
 NAME = "secrets.json"
 
 
@@ -47,7 +49,7 @@ def make_secrets(state_dir: Path) -> Secrets:
     found = load_secrets(state_dir)
     if found is not None:
         return found
-    state_dir.mkdir(parents=True, exist_ok=True)
+    make_state_dir(state_dir)
     fresh = new_secrets()
     draft = state_dir / f"{NAME}.{os.getpid()}"
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)

@@ -1,0 +1,14 @@
+"""The Celery application: `celery -A uptime worker -Q probe`. Queues: `probe` for probes, `jobs` for the rest."""
+
+from __future__ import annotations
+
+import os
+
+from celery import Celery
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "uptime.settings")
+
+app = Celery("uptime")
+app.config_from_object("django.conf:settings", namespace="CELERY")
+# Named one by one: finding tasks by app would look for modules called `tasks`, which nobody here has.
+app.conf.imports = ("uptime.jobs", "uptime.engine")

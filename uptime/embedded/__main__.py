@@ -1,0 +1,115 @@
+"""`python -m uptime.embedded` (or `make up`): the whole product in the foreground. Reads HOST, PORT, DEMO, VERBOSE."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from collections.abc import Mapping
+
+from rich.console import Console
+
+from uptime.embedded.lock import AlreadyRunning, Lock
+from uptime.embedded.places import make_state_dir
+from uptime.embedded.postgres import PostgresError
+from uptime.embedded.software import SoftwareMissing
+from uptime.embedded.supervisor import Supervisor
+from uptime.env import Environment, Problem, read_environment
+
+PORTS_TRIED = 100
+
+
+def main() -> int:
+    console = Console(stderr=False)
+    try:
+        return start(os.environ, console=console)
+    except AlreadyRunning as running:
+        console.print(
+            f"Uptime is already running at {running.address} (process {running.pid}). "
+            f"Stop it with Ctrl-C in its terminal, or: kill {running.pid}",
+            markup=False,
+            soft_wrap=True,
+            style="yellow",
+        )
+    except (PostgresError, SoftwareMissing) as error:
+        console.print(f"PostgreSQL: {error}", markup=False, soft_wrap=True, style="red")
+    except PermissionError as error:
+        console.print(
+            f"{error.filename}: permission denied. Name another folder in UPTIME_STATE_DIR.",
+            markup=False,
+            soft_wrap=True,
+            style="red",
+        )
+    return 1
+
+
+def start(environ: Mapping[str, str], *, console: Console) -> int:
+    """Check what was asked for, take the lock and the port, hand over to the supervisor."""
+    environment = settle(environ)
+    problems = list(environment.problems)
+    host, port = (
+        environ.get("HOST", "").strip() or "127.0.0.1",
+        environ.get("PORT", "").strip() or "8000",
+    )
+    if not port.isascii() or not port.isdigit() or not 1 <= int(port) <= 65_535:
+        problems.append(Problem(variable="PORT", got=repr(port), expected="a port from 1 to 65535"))
+    if problems:
+        for problem in problems:
+            console.print(str(problem), markup=False, soft_wrap=True, style="red")
+        return 2
+    make_state_dir(environment.state_dir)
+    lock = Lock(environment.state_dir)
+    web = bind(host, int(port), console=console)
+    if web is None:
+        return 1
+    shown = "localhost" if host in {"127.0.0.1", "::1", "0.0.0.0", "::"} else host
+    address = environ.get("UPTIME_SITE_URL", "").strip() or f"http://{shown}:{web.getsockname()[1]}"
+    lock.tell(address)
+    supervisor = Supervisor(
+        environment,
+        lock=lock,
+        web=web,
+        address=address,
+        demo=environ.get("DEMO", "1").strip() != "0",
+        verbose=environ.get("VERBOSE", "0").strip() not in {"", "0"},
+        environ=environ,
+        console=console,
+    )
+    return supervisor.run()
+
+
+def settle(environ: Mapping[str, str]) -> Environment:
+    """The environment, after the secrets of this installation exist, also beside a given database."""
+    only_state = {k: v for k, v in environ.items() if k == "UPTIME_STATE_DIR"}
+    read_environment(only_state)
+    return read_environment(environ)
+
+
+def bind(host: str, port: int, *, console: Console) -> socket.socket | None:
+    """A listening socket on this port or the next free one; None (and a word) if there is none."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    for candidate in range(port, min(port + PORTS_TRIED, 65_536)):
+        web = socket.socket(family, socket.SOCK_STREAM)
+        web.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            web.bind((host, candidate))
+            web.listen(1024)
+        except OSError as error:
+            web.close()
+            if candidate == port:
+                console.print(
+                    f"HOST {host}, PORT {port}: {error.strerror or error}; trying the next ports",
+                    markup=False,
+                    soft_wrap=True,
+                    style="yellow",
+                )
+            continue
+        if candidate != port:
+            console.print(f"Using port {candidate}", style="yellow", highlight=False)
+        return web
+    console.print(f"HOST {host}: no port from {port} on can be used", style="red", highlight=False)
+    return None
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,99 @@
+"""Makes database and static files fit the code: `python -m uptime.embedded.prepare [--demo]`, run by the supervisor."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import os
+import sys
+
+import django
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+from django.core.management import CommandError, call_command, get_commands
+from django.core.management.base import SystemCheckError
+from django.db import DatabaseError, connection
+from django.db.migrations.executor import MigrationExecutor
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from uptime.embedded.prepared import note_prepared
+
+DEMO_MARK = "demo-made"
+
+
+def prepare(*, demo: bool, console: Console) -> None:
+    """Migrate, collect static files, make demo data on the first start."""
+    environment = settings.ENVIRONMENT
+    call_command("check", verbosity=0)
+    _migrate(console)
+    with console.status("Collecting static files"):
+        call_command("collectstatic", interactive=False, verbosity=0, clear=True)
+    mark = settings.STATE_DIR / DEMO_MARK
+    if demo and not mark.exists() and "demo" in get_commands() and _is_empty():
+        console.print("Making demo data")
+        call_command("demo")
+        mark.touch()
+    note_prepared(settings.STATE_DIR, environment.database_url)
+
+
+class _Steps(io.StringIO):
+    """Takes the lines of `migrate` and moves the bar on by one for each migration done."""
+
+    def __init__(self, progress: Progress, total: int) -> None:
+        super().__init__()
+        self._progress = progress
+        self._task = progress.add_task("Preparing the database", total=total)
+
+    def write(self, text: str) -> int:
+        if text.rstrip().endswith(" OK"):
+            self._progress.advance(self._task)
+        return len(text)
+
+
+def _migrate(console: Console) -> None:
+    executor = MigrationExecutor(connection)
+    plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
+    if not plan:
+        return
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=console,
+    ) as progress:
+        steps = _Steps(progress, len(plan))
+        call_command("migrate", interactive=False, verbosity=1, stdout=steps, no_color=True)
+
+
+def _is_empty() -> bool:
+    """Demo clients must never be poured into a database that somebody already uses."""
+    with connection.cursor() as cursor:
+        cursor.execute("select not exists (select from clients_user)")
+        return bool(cursor.fetchone()[0])
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--demo", action="store_true", help="make demo data on the first start")
+    options = parser.parse_args()
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "uptime.settings")
+    console = Console()
+    try:
+        django.setup()
+        prepare(demo=options.demo, console=console)
+    except SystemCheckError as error:
+        console.print(str(error), markup=False, style="red")
+    except DatabaseError as error:
+        lines = str(error).strip() or type(error).__name__
+        console.print(f"DATABASE_URL: the database refuses: {lines}", markup=False, style="red")
+    except (CommandError, ImproperlyConfigured) as error:
+        console.print(str(error), markup=False, style="red")
+    else:
+        return 0
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

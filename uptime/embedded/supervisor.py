@@ -1,0 +1,337 @@
+"""One foreground process over all parts: starts them in order, brings dead ones back, stops them in order."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import selectors
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from uptime.embedded.children import Child, Program, stop_leftovers, write_book
+from uptime.embedded.lock import Lock
+from uptime.embedded.logs import Log, is_trouble
+from uptime.embedded.places import PROJECT, postgres_home
+from uptime.embedded.postgres import PostgresServer
+from uptime.embedded.prepared import is_prepared
+from uptime.embedded.processes import spawn
+from uptime.env import Environment
+
+TICK_S = 0.5
+STOP_S = 8.0
+COLOURS = {"web": "cyan", "probe": "green", "jobs": "yellow", "beat": "blue", "target": "magenta"}
+
+
+class Stop(Exception):
+    """Somebody asked for the end."""
+
+
+class StartFailed(Exception):
+    """The installation cannot start; the reason has been shown."""
+
+
+class Supervisor:
+    """Owns every child; `run` returns the exit code when all of them have ended."""
+
+    def __init__(
+        self,
+        environment: Environment,
+        *,
+        lock: Lock,
+        web: socket.socket,
+        address: str,
+        demo: bool,
+        verbose: bool,
+        environ: Mapping[str, str],
+        console: Console,
+    ) -> None:
+        self._environment = environment
+        self._state = environment.state_dir
+        self._lock = lock
+        self._web = web
+        self._address = address
+        self._demo = demo
+        self._verbose = verbose
+        self._console = console
+        self._env = self._child_environment(environ)
+        self._children: dict[str, Child] = {}
+        self._parts: dict[str, bytes] = {}
+        self._wake_reading, self._wake_writing = os.pipe()
+        self._stops = 0
+
+    def run(self) -> int:
+        """Start everything, stay until asked to stop, stop everything."""
+        self._listen_to_signals()
+        try:
+            self._start_all()
+            self._summary()
+            self._pump(lambda: False)
+        except Stop:
+            self._console.print("Stopping (once more to hurry)", style="bold")
+            code = 0
+        except StartFailed:
+            code = 1
+        finally:
+            self._stop_all()
+        return code
+
+    # Start --------------------------------------------------------------------------------------
+
+    def _start_all(self) -> None:
+        stop_leftovers(self._state, say=self._say)
+        if self._uses_embedded_database:
+            self._start_postgres()
+        if self._demo:
+            self._start("target", ["uptime.embedded.target", "--state", str(self._state)])
+        if not is_prepared(self._state, self._environment.database_url):
+            self._prepare()
+        celery = ["celery", "-A", "uptime.celery"]
+        quiet = ["--without-gossip", "--without-mingle", "--without-heartbeat", "-l", "INFO"]
+        self._start("web", self._web_command(), pass_fds=(self._web.fileno(),))
+        for queue in ("probe", "jobs"):
+            worker = ["worker", "-Q", queue, "-n", f"{queue}@%h", "--pool=threads", "-c", "4"]
+            # A second SIGTERM would change nothing: SIGQUIT ends a worker that still has tasks.
+            self._start(queue, [*celery, *worker, *quiet], signals=(signal.SIGTERM, signal.SIGQUIT))
+        schedule = str(self._state / "beat-schedule")
+        self._start("beat", [*celery, "beat", "-s", schedule, "--pidfile=", "-l", "INFO"])
+        self._wait_for_web()
+
+    def _start_postgres(self) -> None:
+        log = Log(self._state / "logs" / "postgres.log")
+        server = PostgresServer(
+            postgres_home(self._state),
+            progress=lambda line: self._say("postgres", line),
+            log=log.path,
+        )
+        self._children["postgres"] = child = Child(
+            "postgres",
+            lambda output: server.launch(server.prepare(), output=output),
+            log=log,
+            say=self._say,
+            stop_signals=(signal.SIGINT, signal.SIGQUIT),
+            kill_group=False,
+        )
+        child.start(now=time.monotonic())
+        began = time.monotonic()
+        while not server.is_ready():
+            if time.monotonic() - began > 3:
+                began = time.monotonic()
+                self._say("postgres", "recovering what the last run left")
+            self._pump(server.is_ready, at_most_s=0.02)
+
+    def _prepare(self) -> None:
+        argv = [sys.executable, "-m", "uptime.embedded.prepare"]
+        process = spawn(argv + (["--demo"] if self._demo else []), env=self._env, cwd=PROJECT)
+        try:
+            self._pump(lambda: process.poll() is not None)
+        finally:
+            if process.poll() is None:
+                process.terminate()
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(5)
+        if process.returncode != 0:
+            raise StartFailed
+
+    def _web_command(self) -> list[str]:
+        memory = Path("/dev/shm")
+        return [
+            "gunicorn",
+            *("--bind", f"fd://{self._web.fileno()}", "--workers", "1"),
+            *("--worker-class", "gthread", "--threads", "8", "--keep-alive", "30"),
+            *("--timeout", "60", "--graceful-timeout", "5", "--no-control-socket"),
+            *(("--worker-tmp-dir", str(memory)) if os.access(memory, os.W_OK) else ()),
+            *("--access-logfile", "-", "uptime.wsgi:application"),
+        ]
+
+    def _start(
+        self,
+        name: str,
+        module: list[str],
+        *,
+        pass_fds: tuple[int, ...] = (),
+        signals: tuple[signal.Signals, ...] = (signal.SIGTERM,),
+    ) -> None:
+        program = Program(
+            argv=[sys.executable, "-m", *module], env=self._env, cwd=PROJECT, pass_fds=pass_fds
+        )
+        log = Log(self._state / "logs" / f"{name}.log")
+        child = Child(name, program.launch, log=log, say=self._say, stop_signals=signals)
+        self._children[name] = child
+        child.start(now=time.monotonic())
+        self._write_book()
+
+    def _child_environment(self, environ: Mapping[str, str]) -> dict[str, str]:
+        env = {**environ, "DJANGO_SETTINGS_MODULE": "uptime.settings", "PYTHONUNBUFFERED": "1"}
+        env["PYTHONPATH"] = os.pathsep.join(filter(None, [str(PROJECT), environ.get("PYTHONPATH")]))
+        env.setdefault("UPTIME_SITE_URL", self._address)
+        port = self._web.getsockname()[1]
+        env.setdefault("UPTIME_INGEST_URL", f"http://127.0.0.1:{port}/ingest/v1/results")
+        if self._demo:
+            # The demo's target and webhook receiver live on this machine.
+            env.setdefault("UPTIME_ALLOW_NETWORKS", "127.0.0.1/32,::1/128")
+        return env
+
+    @property
+    def _uses_embedded_database(self) -> bool:
+        return not self._env.get("DATABASE_URL", "").strip()
+
+    def _wait_for_web(self) -> None:
+        answered = threading.Event()
+
+        def ask() -> None:
+            host, port = self._web.getsockname()[:2]
+            while not answered.is_set():
+                try:
+                    with urllib.request.urlopen(f"http://{host}:{port}/", timeout=10):
+                        pass
+                except urllib.error.HTTPError:
+                    pass
+                except OSError:
+                    time.sleep(0.1)
+                    continue
+                answered.set()
+                os.write(self._wake_writing, b"\0")
+
+        threading.Thread(target=ask, daemon=True).start()
+        self._pump(answered.is_set)
+
+    # Stay ---------------------------------------------------------------------------------------
+
+    def _listen_to_signals(self) -> None:
+        os.set_blocking(self._wake_writing, False)
+        os.set_blocking(self._wake_reading, False)
+        signal.set_wakeup_fd(self._wake_writing, warn_on_full_buffer=False)
+        for sign in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(sign, self._count_stop)
+        signal.signal(signal.SIGCHLD, lambda *_: None)  # only wakes the loop
+
+    def _count_stop(self, *_: object) -> None:
+        self._stops += 1
+
+    def _pump(self, done: Callable[[], bool], *, at_most_s: float | None = None) -> None:
+        """Read the children and bring dead ones back until `done`; raises Stop when asked to stop."""
+        stops = self._stops
+        until = None if at_most_s is None else time.monotonic() + at_most_s
+        while not done():
+            if self._stops > stops or (stops == 0 and self._stops):
+                raise Stop
+            now = time.monotonic()
+            if until is not None and now >= until:
+                return
+            self._read_once(TICK_S if until is None else max(0.0, until - now))
+            restarted = [c for c in self._children.values() if c.poll(now=time.monotonic())]
+            if restarted:
+                self._write_book()
+
+    def _read_once(self, timeout: float) -> None:
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._wake_reading, selectors.EVENT_READ)
+            for child in self._children.values():
+                if child.pipe is not None:
+                    selector.register(child.pipe, selectors.EVENT_READ, child)
+            for key, _ in selector.select(timeout):
+                if key.data is None:
+                    with contextlib.suppress(BlockingIOError):
+                        os.read(self._wake_reading, 4096)
+                else:
+                    self._take(key.data)
+
+    def _take(self, child: Child) -> None:
+        data = child.read()
+        child.log.write(data)
+        *lines, rest = (self._parts.get(child.name, b"") + data).split(b"\n")
+        self._parts[child.name] = rest[-10_000:]
+        for line in lines:
+            text = line.decode(errors="replace").rstrip()
+            if text and (self._verbose or is_trouble(text)):
+                self._show(child.name, text[:500])
+
+    def _write_book(self) -> None:
+        # PostgreSQL is found again by its own pid file.
+        write_book(self._state, [c for c in self._children.values() if c.name != "postgres"])
+
+    # Stop ---------------------------------------------------------------------------------------
+
+    def _stop_all(self) -> None:
+        for names in (("web", "beat", "target"), ("probe", "jobs"), ("postgres",)):
+            group = [self._children[name] for name in names if name in self._children]
+            self._stop(group, patient_s=60.0 if "postgres" in names else STOP_S)
+            for child in group:
+                while child.pipe is not None and (data := child.read()):
+                    child.log.write(data)
+                self._children.pop(child.name)
+        with contextlib.suppress(OSError):
+            self._write_book()
+
+    def _stop(self, group: list[Child], *, patient_s: float) -> None:
+        """Ask, wait, ask more firmly, kill. A second Ctrl-C shortens the waiting."""
+        for wait_s in (patient_s, 3.0, 3.0):
+            for child in group:
+                child.ask_to_stop()
+            stops, until = self._stops, time.monotonic() + wait_s
+            while any(child.running for child in group) and time.monotonic() < until:
+                if self._stops > max(stops, 1) and "postgres" not in {c.name for c in group}:
+                    break
+                with contextlib.suppress(Stop):
+                    self._read_once(0.1)
+            if not any(child.running for child in group):
+                break
+        for child in group:
+            child.end_group()
+
+    # Show ---------------------------------------------------------------------------------------
+
+    def _say(self, name: str, text: str) -> None:
+        self._show(name, text)
+
+    def _show(self, name: str, text: str) -> None:
+        line = Text(f"{name:>9} ", style=COLOURS.get(name, "bright_black"))
+        line.append(text, style="default")
+        self._console.print(line, soft_wrap=True, highlight=False)
+
+    def _summary(self) -> None:
+        self._lock.tell(self._address)
+        table = Table.grid(padding=(0, 2))
+        table.add_column(style="bold")
+        table.add_column(overflow="fold")
+        table.add_row("Uptime is running at", self._address)
+        for login in self._logins():
+            table.add_row(login[0], login[1])
+        if self._environment.email.host:
+            mail = f"to {self._environment.email.host}:{self._environment.email.port}"
+        else:
+            mail = f"to files in {self._state / 'mail'} (operators read them on a page)"
+        table.add_row("Mail goes", mail)
+        table.add_row("Logs", str(self._state / "logs"))
+        table.add_row("Stop", "Ctrl-C")
+        self._console.print()
+        self._console.print(table, soft_wrap=True, highlight=False)
+
+    def _logins(self) -> list[tuple[str, str]]:
+        """What the demo left in demo.json: {"logins": [{"role", "email", "password"}]}."""
+        if not self._demo:
+            return [("First operator", ".venv/bin/python manage.py create_operator")]
+        try:
+            logins = json.loads((self._state / "demo.json").read_text())["logins"]
+            return [
+                (
+                    f"{str(entry['role']).capitalize()} login",
+                    f"{entry['email']}  {entry['password']}",
+                )
+                for entry in logins
+            ]
+        except (OSError, ValueError, KeyError, TypeError):
+            return []
