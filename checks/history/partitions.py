@@ -1,67 +1,133 @@
-"""Partitions of the result tables: made ahead, dropped whole when their time is over."""
+"""Partitions of the result tables: made ahead of time, dropped when their time is over; none is a default."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
-from django.db import connection, transaction
+from django.db import OperationalError, connection, transaction
+from psycopg import sql
 
 DAYS_AHEAD = 3
-KEEP_RESULTS_DAYS = 2
-KEEP_ROLLUPS_MONTHS = 13
-DAILY = ("result", "evidence")
-MONTHLY = "rollup_hour"
+KEEP_DAYS = 2
+KEEP_MONTHS = 13
+BY_DAY = ("result", "evidence")
+BY_MONTH = ("rollup_hour",)
+LOCK_TIMEOUT = "2s"
+"""Nothing may wait longer behind us; whoever fails is tried again an hour later."""
+_ADVISORY_KEY = 0x7061727469746E73
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PartitionReport:
-    created: int
-    dropped: int
+    created: tuple[str, ...] = ()
+    dropped: tuple[str, ...] = ()
+    postponed: tuple[str, ...] = ()
+    """Not dropped: still needed by the rollups, or in use."""
 
 
-def ensure_partitions(*, now: datetime) -> PartitionReport:
-    """Make the partitions of the coming days and months, drop those past their keeping time. Runs twice as well as once."""
-    today = now.astimezone(UTC).date()
-    oldest = today - timedelta(days=KEEP_RESULTS_DAYS)
-    wanted: dict[str, tuple[str, date, date]] = {}
-    for offset in range(-KEEP_RESULTS_DAYS, DAYS_AHEAD + 1):
-        day = today + timedelta(days=offset)
-        for table in DAILY:
-            wanted[f"{table}_{day:%Y%m%d}"] = (table, day, day + timedelta(days=1))
-    month = _month(today, -1)
-    for _ in range(4):
-        following = _month(month, 1)
-        wanted[f"{MONTHLY}_{month:%Y%m}"] = (MONTHLY, month, following)
-        month = following
+@dataclass(frozen=True, slots=True, order=True)
+class Span:
+    """The time that one partition holds; its name ends with `suffix`."""
+
+    start: datetime
+    end: datetime
+    suffix: str
+
+
+def ensure_partitions(*, now: datetime, days_ahead: int = DAYS_AHEAD) -> PartitionReport:
+    """Make what is needed from 24 hours back (the oldest result taken) to `days_ahead`; drop what is over."""
+    created: list[str] = []
+    for table, span in _wanted(now, days_ahead):
+        created += _create(table, span)
+    dropped, postponed = _drop_old(now)
+    return PartitionReport(
+        created=tuple(created), dropped=tuple(dropped), postponed=tuple(postponed)
+    )
+
+
+def day_of(at: datetime) -> Span:
+    start = at.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    return Span(start, start + timedelta(days=1), start.strftime("%Y%m%d"))
+
+
+def month_of(at: datetime) -> Span:
+    start = at.astimezone(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    end = (start + timedelta(days=32)).replace(day=1)
+    return Span(start, end, start.strftime("%Y%m"))
+
+
+def _wanted(now: datetime, days_ahead: int) -> list[tuple[str, Span]]:
+    days = [day_of(now + timedelta(days=offset)) for offset in range(-1, days_ahead + 1)]
+    months = sorted({month_of(day.start) for day in days})
+    return [(table, span) for table in BY_DAY for span in days] + [
+        (table, span) for table in BY_MONTH for span in months
+    ]
+
+
+def _create(table: str, span: Span) -> list[str]:
+    """Made beside the table and then attached: that locks out nobody who reads or writes."""
+    name = f"{table}_{span.suffix}"
     with transaction.atomic(), connection.cursor() as cursor:
-        # Two jobs at once would both try to create the same partition.
-        cursor.execute("select pg_advisory_xact_lock(hashtext('partitions'))")
+        cursor.execute("select to_regclass(%s) is not null", [name])
+        if cursor.fetchone()[0]:
+            return []
+        # Two that start at once: the second waits here and then finds the work done.
+        cursor.execute("select pg_advisory_xact_lock(%s)", [_ADVISORY_KEY])
+        cursor.execute("select to_regclass(%s) is not null", [name])
+        if cursor.fetchone()[0]:
+            return []
         cursor.execute(
-            "select relid::regclass::text from pg_partition_tree('result') where level = 1"
-            " union all select relid::regclass::text from pg_partition_tree('evidence') where level = 1"
-            " union all select relid::regclass::text from pg_partition_tree('rollup_hour') where level = 1"
-        )
-        present = {name for (name,) in cursor.fetchall()}
-        missing = [name for name in wanted if name not in present]
-        for name in missing:
-            table, start, end = wanted[name]
-            cursor.execute(
-                f"create table {name} partition of {table} for values from ('{start} 00:00+00') to ('{end} 00:00+00')"
+            sql.SQL("create table {} (like {} including all)").format(
+                sql.Identifier(name), sql.Identifier(table)
             )
-        oldest_month = _month(today, -KEEP_ROLLUPS_MONTHS)
-        stale = [
-            name
-            for name in present
-            if name.rsplit("_", 1)[1]
-            < (f"{oldest_month:%Y%m}" if name.startswith(MONTHLY) else f"{oldest:%Y%m%d}")
-        ]
-        for name in stale:
-            cursor.execute(f"drop table {name}")
-    return PartitionReport(created=len(missing), dropped=len(stale))
+        )
+        cursor.execute(
+            sql.SQL("alter table {} attach partition {} for values from ({}) to ({})").format(
+                sql.Identifier(table),
+                sql.Identifier(name),
+                sql.Literal(span.start.isoformat()),
+                sql.Literal(span.end.isoformat()),
+            )
+        )
+    return [name]
 
 
-def _month(day: date, offset: int) -> date:
-    """The first day of the month `offset` months from that of `day`."""
-    index = day.year * 12 + day.month - 1 + offset
-    return date(index // 12, index % 12 + 1, 1)
+def _drop_old(now: datetime) -> tuple[list[str], list[str]]:
+    dropped: list[str] = []
+    postponed: list[str] = []
+    oldest_day = day_of(now - timedelta(days=KEEP_DAYS)).suffix
+    oldest_month = month_of(_months_back(now, KEEP_MONTHS)).suffix
+    for tables, oldest in ((BY_DAY, oldest_day), (BY_MONTH, oldest_month)):
+        for table in tables:
+            for name in partitions_of(table):
+                if name.removeprefix(f"{table}_") >= oldest:
+                    continue
+                (dropped if _drop(name) else postponed).append(name)
+    return dropped, postponed
+
+
+def partitions_of(table: str) -> list[str]:
+    """Names of the partitions that exist, oldest first."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "select child.relname from pg_inherits join pg_class child on child.oid = inhrelid "
+            "where inhparent = to_regclass(%s) order by 1",
+            [table],
+        )
+        return [name for (name,) in cursor.fetchall()]
+
+
+def _drop(name: str) -> bool:
+    try:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(f"set local lock_timeout = '{LOCK_TIMEOUT}'")
+            cursor.execute(sql.SQL("drop table if exists {}").format(sql.Identifier(name)))
+    except OperationalError:
+        return False
+    return True
+
+
+def _months_back(at: datetime, months: int) -> datetime:
+    number = at.year * 12 + at.month - 1 - months
+    return at.replace(year=number // 12, month=number % 12 + 1, day=1)

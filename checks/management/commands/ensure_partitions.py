@@ -1,0 +1,21 @@
+"""`manage.py ensure_partitions`: make the next days' result partitions and drop those whose time is over."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.management.base import BaseCommand
+from django.utils import timezone
+
+from checks.history.partitions import ensure_partitions
+
+
+class Command(BaseCommand):
+    help = (
+        "Makes the next days' partitions of the result tables and drops those whose time is over."
+    )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        report = ensure_partitions(now=timezone.now())
+        made, dropped = ", ".join(report.created), ", ".join(report.dropped)
+        self.stdout.write(f"Partitions made: {made or 'none'}; dropped: {dropped or 'none'}.")
