@@ -1,0 +1,218 @@
+"""What templates say in one word: icons, states, times, figures and form fields (hop 10)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, tzinfo
+from typing import Any, Final
+
+from django import forms, template
+from django.forms import BoundField
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString, mark_safe
+
+from dashboard import figures, icons
+from dashboard.strips import Strip
+
+register = template.Library()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Badge:
+    """How a state looks and reads."""
+
+    css: str
+    icon: str
+    word: str
+
+
+# States of a check, outcomes of a result and states of a delivery, with one look for one meaning.
+BADGES: Final = {
+    "up": Badge(css="is-up", icon="state-up", word="Up"),
+    "degraded": Badge(css="is-slow", icon="state-slow", word="Slow"),
+    "down": Badge(css="is-down", icon="state-down", word="Down"),
+    "checking": Badge(css="is-checking", icon="state-checking", word="Checking again"),
+    "maintenance": Badge(css="is-maintenance", icon="state-maintenance", word="Maintenance"),
+    "paused": Badge(css="is-paused", icon="state-paused", word="Paused"),
+    "unknown": Badge(css="is-none", icon="state-none", word="No data"),
+    "new": Badge(css="is-new", icon="state-new", word="First check due"),
+    "missed": Badge(css="is-none", icon="state-none", word="Missed"),
+    "void": Badge(css="is-none", icon="state-none", word="Not counted"),
+    "open": Badge(css="is-down", icon="state-down", word="Ongoing"),
+    "ended": Badge(css="is-up", icon="state-up", word="Resolved"),
+    "sent": Badge(css="is-up", icon="state-up", word="Sent"),
+    "pending": Badge(css="is-checking", icon="state-checking", word="On its way"),
+    "retrying": Badge(css="is-slow", icon="state-slow", word="Trying again"),
+    "sending": Badge(css="is-checking", icon="state-checking", word="Sending"),
+    "failed": Badge(css="is-down", icon="state-down", word="Failed"),
+    "dead": Badge(css="is-down", icon="state-down", word="Failed"),
+    "skipped": Badge(css="is-none", icon="state-none", word="Not sent"),
+}
+_UNKNOWN_BADGE: Final = Badge(css="is-none", icon="state-none", word="")
+
+
+@register.simple_tag
+def icon(name: str, extra_class: str = "") -> SafeString:
+    return mark_safe(icons.icon(name, extra_class))
+
+
+@register.simple_tag
+def logo() -> SafeString:
+    return mark_safe(icons.LOGO)
+
+
+@register.simple_tag
+def state(value: str, form: str = "", word: str = "") -> SafeString:
+    """A state as shape and word; `form` is empty, "pill" or "large"."""
+    badge = BADGES.get(str(value), _UNKNOWN_BADGE)
+    css = {"pill": "state-pill", "large": "state-pill state-large"}.get(form, "")
+    return format_html(
+        '<span class="state {} {}">{}<span>{}</span></span>',
+        badge.css,
+        css,
+        mark_safe(icons.icon(badge.icon)),
+        word or badge.word or str(value).capitalize(),
+    )
+
+
+@register.filter
+def state_class(value: str) -> str:
+    return BADGES.get(str(value), _UNKNOWN_BADGE).css
+
+
+@register.filter
+def state_icon(value: str) -> SafeString:
+    return mark_safe(icons.icon(BADGES.get(str(value), _UNKNOWN_BADGE).icon))
+
+
+@register.simple_tag
+def drawing(value: Any) -> SafeString:
+    """A strip's or a chart's SVG; `dashboard.charts` has escaped whatever stands in it."""
+    return mark_safe(value.svg if value else "")
+
+
+@register.filter
+def words(value: Strip) -> str:
+    return value.label
+
+
+# Times -------------------------------------------------------------------------------------------
+
+
+def zone_name(at: datetime) -> str:
+    """The zone as people write it beside a time."""
+    name = at.tzname() or "UTC"
+    return f"UTC{name}" if name[:1] in "+-" else name
+
+
+def _local(at: datetime) -> datetime:
+    zone: tzinfo = timezone.get_current_timezone()
+    return at.astimezone(zone)
+
+
+def relative_words(at: datetime, now: datetime) -> str:
+    """12 s ago, 5 min ago, in 23 s; the script of the page keeps it current."""
+    seconds = int((now - at).total_seconds())
+    if abs(seconds) < 5:
+        return "just now"
+    length = figures.format_duration(abs(seconds)).split(" ")
+    coarse = " ".join(length[:2])
+    return f"{coarse} ago" if seconds > 0 else f"in {coarse}"
+
+
+@register.simple_tag
+def ago(at: datetime | None, empty: str = "never") -> SafeString:
+    """Relative, with the absolute time and its zone in the tooltip."""
+    if at is None:
+        return format_html('<span class="muted">{}</span>', empty)
+    local = _local(at)
+    return format_html(
+        '<time datetime="{}" title="{}" data-relative>{}</time>',
+        at.astimezone(UTC).isoformat(timespec="seconds"),
+        f"{local.day} {local:%b %Y, %H:%M:%S} {zone_name(local)}",
+        relative_words(at, timezone.now()),
+    )
+
+
+@register.simple_tag
+def moment(at: datetime | None, precision: str = "minute", zone: bool = True) -> SafeString:
+    """Absolute, in the reader's zone, with the zone beside it: 23 Nov 14:02 UTC."""
+    if at is None:
+        return mark_safe('<span class="muted">–</span>')
+    local = _local(at)
+    clock = f"{local:%H:%M:%S}" if precision == "second" else f"{local:%H:%M}"
+    year = f" {local.year}" if local.year != timezone.localtime().year else ""
+    text = f"{local.day} {local:%b}{year} {clock}"
+    return format_html(
+        '<time datetime="{}" class="whitespace-nowrap">{}{}</time>',
+        at.astimezone(UTC).isoformat(timespec="seconds"),
+        text,
+        f" {zone_name(local)}" if zone else "",
+    )
+
+
+# Figures -----------------------------------------------------------------------------------------
+
+register.filter("ms", figures.format_ms)
+register.filter("us", figures.format_us)
+register.filter("duration", figures.format_duration)
+register.filter("interval", figures.format_interval)
+register.filter("bytes", figures.format_bytes)
+register.filter("uptime", figures.format_uptime_figure)
+register.filter("coverage", figures.format_coverage)
+
+
+@register.simple_tag
+def count(number: int, singular: str, plural: str = "") -> str:
+    return figures.format_count(number, singular, plural or None)
+
+
+@register.filter
+def monogram(name: str) -> str:
+    """Two letters for a name: the initials, or the first two."""
+    parts = [part for part in str(name).replace("@", " ").split() if part[:1].isalnum()]
+    return (parts[0][:1] + parts[1][:1] if len(parts) > 1 else str(name)[:2]).upper()
+
+
+# Forms -------------------------------------------------------------------------------------------
+
+
+@register.inclusion_tag("parts/field.html")
+def field(
+    bound: BoundField, extra_class: str = "", label: str = "", optional: bool = True
+) -> dict[str, Any]:
+    """A form field with label, help and error; Django ties them together by aria-describedby."""
+    widget = bound.field.widget
+    shape = "line" if isinstance(widget, forms.CheckboxInput) else "box"
+    if isinstance(widget, forms.CheckboxSelectMultiple | forms.RadioSelect):
+        shape = "options"
+    return {
+        "field": bound,
+        "shape": shape,
+        "label": label or bound.label,
+        "control": bound.as_widget(attrs=_attributes(widget, extra_class)),
+        "show_optional": optional and not bound.field.required and shape == "box",
+        "hidden": bound.is_hidden,
+    }
+
+
+def _attributes(widget: forms.Widget, extra_class: str) -> dict[str, str | bool]:
+    if isinstance(widget, forms.CheckboxInput):
+        css = "checkbox checkbox-primary"
+    elif isinstance(widget, forms.RadioSelect | forms.CheckboxSelectMultiple):
+        return {}
+    elif isinstance(widget, forms.Select):
+        css = "select"
+    elif isinstance(widget, forms.Textarea):
+        css = "textarea"
+    else:
+        css = "input"
+    return {"class": f"{css} {extra_class}".strip()}
+
+
+@register.filter
+def fields_of(form: forms.Form, names: str) -> Sequence[BoundField]:
+    """Some of a form's fields, in the order given: {% for f in form|fields_of:"name url" %}."""
+    return [form[name] for name in names.split()]
