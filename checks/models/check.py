@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models.functions import Now
-from django.db.models.lookups import GreaterThan, LessThanOrEqual
+from django.db.models.lookups import LessThanOrEqual
 
 from clients.encryption import EncryptedTextField
 from clients.models import Client
@@ -177,7 +177,7 @@ class Check(models.Model):
                 condition=models.Q(regions__len__range=(1, 20)), name="check_regions"
             ),
             models.CheckConstraint(
-                condition=models.Q(quorum=None) | GreaterThan(models.F("quorum"), 0),
+                condition=models.Q(quorum=None) | models.Q(quorum__gt=0),
                 name="check_quorum",
             ),
         ]
