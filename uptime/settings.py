@@ -138,6 +138,20 @@ STORAGES = {
     },
 }
 WHITENOISE_USE_FINDERS = DEBUG
+WHITENOISE_KEEP_ONLY_HASHED_FILES = True
+# Compressing source maps, which only a debugger ever asks for, would double the time of a first start.
+WHITENOISE_SKIP_COMPRESS_EXTENSIONS = (
+    "png",
+    "jpg",
+    "gif",
+    "webp",
+    "ico",
+    "woff",
+    "woff2",
+    "gz",
+    "br",
+    "map",
+)
 
 LANGUAGE_CODE = "en"
 USE_I18N = False

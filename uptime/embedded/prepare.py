@@ -20,15 +20,23 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from uptime.embedded.prepared import note_prepared
 
 DEMO_MARK = "demo-made"
+UNUSED_STATIC = ["rest_framework", "redoc"]  # pages that this product does not have
 
 
 def prepare(*, demo: bool, console: Console) -> None:
     """Migrate, collect static files, make demo data on the first start."""
     environment = settings.ENVIRONMENT
-    call_command("check", verbosity=0)
+    call_command("check", stdout=io.StringIO())
     _migrate(console)
-    with console.status("Collecting static files"):
-        call_command("collectstatic", interactive=False, verbosity=0, clear=True)
+    if not settings.DEBUG:  # in debug mode they are served from where they lie
+        with console.status("Compressing static files (first start or changed files)"):
+            call_command(
+                "collectstatic",
+                interactive=False,
+                verbosity=0,
+                clear=True,
+                ignore_patterns=UNUSED_STATIC,
+            )
     mark = settings.STATE_DIR / DEMO_MARK
     if demo and not mark.exists() and "demo" in get_commands() and _is_empty():
         console.print("Making demo data")
