@@ -78,7 +78,8 @@ def load_beliefs(check_ids: Iterable[int]) -> dict[int, Loaded]:
         rows = cursor.fetchall()
         cursor.execute(READ, [ids])
         checks = cursor.fetchall()
-        if len(rows) < sum(len(check[3]) for check in checks):
+        present = {(check_id, region) for check_id, region, _ in rows}
+        if any((check[0], region) not in present for check in checks for region in check[3]):
             cursor.execute(MAKE_MISSING, [ids])
             cursor.execute(LOCK, [ids])
             rows = cursor.fetchall()
