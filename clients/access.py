@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Any, Concatenate, ParamSpec
+from typing import Any, Concatenate, ParamSpec, cast
 
 from django.contrib.auth.decorators import login_required
 from django.contrib.auth.models import AnonymousUser
@@ -27,7 +27,7 @@ Params = ParamSpec("Params")
 class ClientRequest(HttpRequest):
     """A page request of a member, as views behind `member_required` receive it."""
 
-    user: User  # type: ignore[assignment]
+    user: User
     client: Client
     membership: Membership
 
@@ -82,13 +82,12 @@ def member_required(view: View[Params]) -> View[Params]:
         request.client = membership.client
         return view(request, *args, **kwargs)
 
-    return guarded
+    return cast(View[Params], guarded)
 
 
 def editor_required(view: View[Params]) -> View[Params]:
     """A member who may change checks and channels."""
 
-    @member_required
     @wraps(view)
     def guarded(request: Any, *args: Params.args, **kwargs: Params.kwargs) -> HttpResponse:
         if not request.membership.can_write:
@@ -97,7 +96,7 @@ def editor_required(view: View[Params]) -> View[Params]:
             )
         return view(request, *args, **kwargs)
 
-    return guarded
+    return member_required(cast(View[Params], guarded))
 
 
 def operator_required(view: View[Params]) -> View[Params]:
@@ -110,7 +109,7 @@ def operator_required(view: View[Params]) -> View[Params]:
             raise PermissionDenied("This page is for operators of the service.")
         return view(request, *args, **kwargs)
 
-    return guarded
+    return cast(View[Params], guarded)
 
 
 class ClientPermission(BasePermission):
@@ -120,13 +119,13 @@ class ClientPermission(BasePermission):
 
     def has_permission(self, request: Request, view: Any) -> bool:
         if isinstance(request.auth, ApiKey):
-            request.client = request.auth.client
+            request.client = request.auth.client  # type: ignore[attr-defined]
             return request.method in SAFE_METHODS or Scope.WRITE in request.auth.scopes
         if not request.user or not request.user.is_authenticated:
             return False
         membership = choose_membership(request._request)
         if membership is None:
             return False
-        request.membership = membership
-        request.client = membership.client
+        request.membership = membership  # type: ignore[attr-defined]
+        request.client = membership.client  # type: ignore[attr-defined]
         return request.method in SAFE_METHODS or membership.can_write

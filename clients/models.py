@@ -189,3 +189,12 @@ class AuditEvent(models.Model):
             # the client's audit page and a check's change log
             models.Index(fields=["client", "-at"], name="audit_client_at"),
         ]
+
+
+class RateBucket(models.Model):
+    """How often something was done in one window of time; `clients.rate` counts it."""
+
+    pk = models.CompositePrimaryKey("key", "window")
+    key = models.CharField(max_length=100)
+    window = models.DateTimeField()
+    count = models.PositiveIntegerField()

@@ -15,6 +15,13 @@ from django.utils import timezone
 LOOPBACK = {"127.0.0.1", "::1", "localhost", "0.0.0.0", ""}
 
 
+def pytest_configure() -> None:
+    """Passwords of personas are no secret; a slow hash would take most of the run."""
+    from django.conf import settings
+
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+
 @pytest.fixture(autouse=True)
 def no_outside_network(monkeypatch: pytest.MonkeyPatch) -> None:
     """A test that leaves loopback fails, it does not wait."""

@@ -1,0 +1,277 @@
+"""Everything that people and programs do to checks: one verb each, used by pages, API and commands alike.
+
+Each verb is one transaction that locks in the pipeline's order (region states before the check), writes the audit
+line, and wakes the pipeline after its commit.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.db import transaction
+
+from checks.models import Check, ExtraSlot, Region, RegionState
+from checks.pipeline.beliefs import Loaded, load_beliefs, write_beliefs
+from checks.pipeline.incidents import close_incident
+from checks.signals import recheck_due
+from checks.state import Policy, change_policy, delete, pause, resume
+from checks.validation import DEFAULTS, FIELDS, Bounds, clean_fields, default_timeout_ms
+from clients import audit
+from clients.audit import Actor
+from clients.models import Client
+from fanout_lambdas.shared.netguard import AllowList, Guard
+from fanout_lambdas.shared.slots import next_grid, phase
+
+SECRET_FIELDS = frozenset({"headers", "body"})
+
+
+def create_check(*, client: Client, actor: Actor, now: datetime, **fields: Any) -> Check:
+    """A new check, probed within seconds; ValidationError names each wrong field, or the plan's limit."""
+    values = validate_new(client, fields)
+    with transaction.atomic():
+        # The client's row is the lock that lets two requests not both take the last place.
+        limit = Client.objects.select_for_update(no_key=True).get(pk=client.pk).check_limit
+        if Check.objects.for_client(client).filter(deleted_at=None).count() >= limit:
+            raise ValidationError(limit_reached(limit), code="limit")
+        check = Check(client=client, state_since=now, created_at=now, updated_at=now)
+        _assign(check, values)
+        check.save(force_insert=True)
+        _plan_first_slots([check], now=now)
+        _record(check, actor, "check.created", {"name": check.name, "url": check.url})
+    return check
+
+
+def update_check(check: Check, *, actor: Actor, now: datetime, **fields: Any) -> Check:
+    """Change the given fields. The pipeline takes a change up within two minutes."""
+    with transaction.atomic():
+        one = _lock(check)
+        before = settings_of(check)
+        values = clean_fields(fields, base=before, bounds=bounds_for(check.client))
+        changed = audit.changes(before, values, secret=SECRET_FIELDS)
+        if not changed:
+            return check
+        _assign(check, {name: values[name] for name in changed})
+        check.version += 1
+        check.updated_at = now
+        check.save(update_fields=[*changed, "version", "updated_at"])
+        _carry_over(check, one, now=now)
+        _record(check, actor, "check.updated", {"changes": changed})
+    return check
+
+
+def pause_check(check: Check, *, actor: Actor, now: datetime) -> Check:
+    """Stop probing. An open incident ends silently (rule 9); a second call changes nothing."""
+    with transaction.atomic():
+        one = _lock(check)
+        if check.paused_at is not None:
+            return check
+        _stop(one, now=now)
+        _drop_waiting_slots(check)
+        check.paused_at = check.updated_at = now
+        check.save(update_fields=["paused_at", "updated_at"])
+        _record(check, actor, "check.paused")
+        _reload(check)
+    return check
+
+
+def resume_check(check: Check, *, actor: Actor, now: datetime) -> Check:
+    """Probe again, as new, blind to what was before (rule 9); the first probe goes out at once."""
+    with transaction.atomic():
+        one = _lock(check)
+        if check.paused_at is None:
+            return check
+        one.belief = resume(one.belief, one.policy, at=_second(now))
+        _forget_newest(check)
+        write_beliefs([one])
+        check.paused_at = None
+        check.updated_at = now
+        check.save(update_fields=["paused_at", "updated_at"])
+        _plan_first_slots([check], now=now)
+        _record(check, actor, "check.resumed")
+        _reload(check)
+    return check
+
+
+def delete_check(check: Check, *, actor: Actor, now: datetime) -> None:
+    """Take the check away; its incidents and results stay in the history. Frees a place in the plan."""
+    with transaction.atomic():
+        one = _lock(check)
+        if check.deleted_at is not None:
+            return
+        decision = delete(one.belief, at=_second(now))
+        if decision.closed is not None:
+            close_incident(one, decision.closed)
+        _drop_waiting_slots(check)
+        check.deleted_at = check.updated_at = now
+        check.save(update_fields=["deleted_at", "updated_at"])
+        _record(check, actor, "check.deleted", {"name": check.name, "url": check.url})
+
+
+def validate_new(client: Client, fields: Mapping[str, Any]) -> dict[str, Any]:
+    """All fields of a new check: those given, cleaned, and defaults for the rest."""
+    bounds = bounds_for(client)
+    given = dict(fields)
+    given.setdefault("regions", sorted(bounds.region_ids))
+    interval = given.setdefault("interval_s", max(60, bounds.minimum_interval_s))
+    if type(interval) is int and interval > 1:
+        given.setdefault("timeout_ms", default_timeout_ms(interval))
+    if not given.get("name") and isinstance(given.get("url"), str):
+        given["name"] = _name_from(given["url"])
+    return {**DEFAULTS, **clean_fields(given, base={}, bounds=bounds)}
+
+
+def bounds_for(client: Client) -> Bounds:
+    """What this installation and this client's plan allow."""
+    return Bounds(
+        guard=url_guard(),
+        minimum_interval_s=client.minimum_interval_s,
+        region_ids=frozenset(Region.objects.filter(active=True).values_list("pk", flat=True)),
+    )
+
+
+def url_guard() -> Guard:
+    return Guard(AllowList.parse(",".join(settings.ALLOW_NETWORKS)))
+
+
+def settings_of(check: Check) -> dict[str, Any]:
+    """The fields of a check as people write them."""
+    values = {name: getattr(check, name) for name in FIELDS}
+    return {**values, "headers": headers_of(check), "regions": list(check.regions)}
+
+
+def headers_of(check: Check) -> dict[str, str]:
+    headers: dict[str, str] = json.loads(check.headers) if check.headers else {}
+    return headers
+
+
+def limit_reached(limit: int) -> str:
+    if limit == 0:
+        return "Your plan allows no checks. Ask us for more."
+    if limit == 1:
+        return "Your plan allows 1 check, and it is in use. Delete it, or ask us for more."
+    return (
+        f"Your plan allows {limit} checks, and all {limit} are in use. "
+        "Delete one, or ask us for more."
+    )
+
+
+def _lock(check: Check) -> Loaded:
+    """The check's belief under the pipeline's lock, and the row itself as it is now."""
+    one = load_beliefs([check.pk]).get(check.pk)
+    rows = Check.objects.for_client(check.client).filter(deleted_at=None)
+    check.refresh_from_db(from_queryset=rows.select_for_update(no_key=True, of=("self",)))
+    assert one is not None  # refresh_from_db has raised DoesNotExist for a deleted check
+    return one
+
+
+def _stop(one: Loaded, *, now: datetime) -> None:
+    decision = pause(one.belief, at=_second(now))
+    one.belief = decision.belief
+    if decision.closed is not None:
+        close_incident(one, decision.closed)
+    write_beliefs([one])
+
+
+def _carry_over(check: Check, one: Loaded, *, now: datetime) -> None:
+    """Take what is believed over to the new policy (rule 11), and forget regions that left."""
+    policy = Policy(
+        interval_s=check.interval_s,
+        regions=tuple(check.regions),
+        phase_s=phase(check.pk, check.interval_s),
+        rotate=check.rotate,
+        down_after=check.down_after,
+        up_after=check.up_after,
+        quorum=check.quorum,
+    )
+    if policy == one.policy:
+        return
+    one.belief = change_policy(one.belief, one.policy, policy, at=_second(now))
+    one.policy = policy
+    rows = RegionState.objects.for_client(check.client).filter(check_id=check.pk)
+    rows.exclude(region__in=check.regions).delete()
+    write_beliefs([one])
+    _drop_waiting_slots(check)  # they lie on the old grid
+    _reload(check)
+
+
+def _forget_newest(check: Check) -> None:
+    """A resumed check shows no result of its former life."""
+    RegionState.objects.for_client(check.client).filter(check_id=check.pk).update(
+        last_at=None,
+        last_outcome=None,
+        last_reason=None,
+        last_http_status=None,
+        last_total_us=None,
+        cert_not_after=None,
+    )
+
+
+def _drop_waiting_slots(check: Check) -> None:
+    """Extra slots that nobody sent out yet."""
+    slots = ExtraSlot.objects.for_client(check.client).filter(subject=check)
+    slots.filter(closed_at=None, dispatched_at=None).delete()
+
+
+def _plan_first_slots(checks: Iterable[Check], *, now: datetime) -> None:
+    """One slot at once in each region: the snapshot takes up to two minutes to know a new check."""
+    slots = []
+    for check in checks:
+        at = datetime.fromtimestamp(next_grid(phase(check.pk, check.interval_s), _second(now)), UTC)
+        slots += [
+            ExtraSlot(
+                client_id=check.client_id,
+                subject=check,
+                region_id=region,
+                slot=at,
+                why=ExtraSlot.Why.FIRST,
+                created_at=now,
+            )
+            for region in check.regions
+        ]
+    ExtraSlot.objects.bulk_create(slots, ignore_conflicts=True)
+    # Robust: the check is saved, and the recheck job finds the slots without the nudge.
+    transaction.on_commit(lambda: recheck_due.send_robust(sender=Check))
+
+
+def _assign(check: Check, values: Mapping[str, Any]) -> None:
+    """Field values as the model's columns hold them."""
+    for name, value in values.items():
+        if name == "headers":
+            value = json.dumps(value) if value else ""
+        setattr(check, name, value)
+
+
+def _record(
+    check: Check, actor: Actor, action: str, detail: Mapping[str, Any] | None = None
+) -> None:
+    audit.record(
+        client=check.client,
+        actor=actor,
+        action=action,
+        subject_kind="check",
+        subject_id=check.pk,
+        detail=detail,
+    )
+
+
+def _reload(check: Check) -> None:
+    check.refresh_from_db(
+        fields=["state", "state_since"], from_queryset=Check.objects.for_client(check.client)
+    )
+
+
+def _name_from(url: str) -> str:
+    try:
+        return (urlsplit(url.strip()).hostname or url.strip())[:100]
+    except ValueError:
+        return url.strip()[:100]
+
+
+def _second(now: datetime) -> int:
+    return int(now.timestamp())

@@ -1,0 +1,187 @@
+"""What people do to checks: create within the plan, change, pause, resume, delete."""
+
+from __future__ import annotations
+
+import threading
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from django.core.exceptions import ValidationError
+from django.db import connection
+
+from checks import services
+from checks.models import Check, ExtraSlot, Incident, RegionState
+from checks.signals import recheck_due
+from clients.models import AuditEvent, Client
+from fanout_lambdas.shared.slots import GRID_S, phase
+from tests.conftest import Personas
+
+NOW = datetime(2026, 11, 23, 12, 0, 5, tzinfo=UTC)
+SOON = datetime(2026, 11, 23, 12, 1, 5, tzinfo=UTC)
+LATER = datetime(2026, 11, 23, 12, 30, 5, tzinfo=UTC)
+
+
+def make(personas: Personas, **fields: Any) -> Check:
+    given = {"name": "Site", "url": "https://example.com/", **fields}
+    return services.create_check(client=personas.client, actor=personas.owner, now=NOW, **given)
+
+
+def rules(error: ValidationError) -> dict[str, str]:
+    return {name: found[0].code or "" for name, found in error.error_dict.items()}
+
+
+def test_a_new_check_has_sound_defaults_and_gets_a_slot_at_once(
+    personas: Personas, django_capture_on_commit_callbacks: Any
+) -> None:
+    heard: list[object] = []
+
+    def hear(sender: object, **_: Any) -> None:
+        heard.append(sender)
+
+    recheck_due.connect(hear)
+    with django_capture_on_commit_callbacks(execute=True):
+        check = services.create_check(
+            client=personas.client,
+            actor=personas.owner,
+            now=NOW,
+            url=" https://api.example.com/v1 ",
+        )
+    recheck_due.disconnect(hear)
+    assert (check.name, check.url, check.state) == (
+        "api.example.com",
+        "https://api.example.com/v1",
+        "new",
+    )
+    assert check.regions == [personas.region.pk]
+    (slot,) = ExtraSlot.objects.for_client(personas.client)
+    assert 0 < (slot.slot - NOW).total_seconds() <= GRID_S
+    assert (slot.slot.timestamp() - phase(check.pk, 60)) % GRID_S == 0
+    assert heard == [Check]
+    line = AuditEvent.objects.for_client(personas.client).get()
+    assert (line.action, line.actor_label, line.subject_id) == (
+        "check.created",
+        "owner@acme.test",
+        check.pk,
+    )
+
+
+def test_a_short_interval_needs_a_plan_and_a_shorter_timeout(personas: Personas) -> None:
+    personas.client.minimum_interval_s = 10
+    personas.client.save()
+    assert make(personas, interval_s=10).timeout_ms == 9_000
+    with pytest.raises(ValidationError) as error:
+        make(personas, interval_s=10, timeout_ms=10_000)
+    assert rules(error.value) == {"timeout_ms": "interval"}
+
+
+def test_the_check_beyond_the_plan_is_refused_with_a_sentence(personas: Personas) -> None:
+    made = [make(personas, name=f"n{n}") for n in range(10)]
+    with pytest.raises(ValidationError) as error:
+        make(personas)
+    assert error.value.messages == [
+        "Your plan allows 10 checks, and all 10 are in use. Delete one, or ask us for more."
+    ]
+    services.delete_check(made[0], actor=personas.owner, now=NOW)
+    make(personas)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_requests_cannot_both_take_the_last_place(personas: Personas) -> None:
+    Client.objects.filter(pk=personas.client.pk).update(check_limit=1)
+    start, outcomes = threading.Barrier(4), []
+
+    def create() -> None:
+        start.wait()
+        try:
+            make(personas)
+            outcomes.append("made")
+        except ValidationError:
+            outcomes.append("refused")
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=create) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(outcomes) == ["made", "refused", "refused", "refused"]
+
+
+def test_a_change_raises_the_version_and_is_logged_without_secrets(personas: Personas) -> None:
+    check = make(personas)
+    services.update_check(
+        check,
+        actor=personas.editor,
+        now=LATER,
+        name="Shop",
+        headers={"Authorization": "Bearer s3cret"},
+    )
+    assert (check.version, check.name, check.updated_at) == (2, "Shop", LATER)
+    assert services.headers_of(check) == {"Authorization": "Bearer s3cret"}
+    line = AuditEvent.objects.for_client(personas.client).latest("pk")
+    assert line.detail["changes"] == {
+        "name": ["Site", "Shop"],
+        "headers": ["(hidden)", "(hidden)"],
+    }
+    with connection.cursor() as cursor:
+        cursor.execute("select headers from checks_check where id = %s", [check.pk])
+        assert "s3cret" not in cursor.fetchone()[0]
+    services.update_check(check, actor=personas.editor, now=LATER, name="Shop")
+    assert check.version == 2
+
+
+def test_rules_over_two_fields_hold_for_changes_too(personas: Personas) -> None:
+    check = make(personas, method="POST", body="{}")
+    with pytest.raises(ValidationError) as error:
+        services.update_check(check, actor=personas.owner, now=LATER, method="GET")
+    assert rules(error.value) == {"body": "method"}
+    check.refresh_from_db(from_queryset=Check.objects.for_client(personas.client))
+    assert check.method == "POST"
+
+
+def test_pausing_ends_an_incident_silently_and_resuming_gives_new(personas: Personas) -> None:
+    check = make(personas)
+    Check.objects.for_client(personas.client).filter(pk=check.pk).update(state="down")
+    incident = Incident.objects.create(
+        client=personas.client,
+        subject=check,
+        started_at=NOW,
+        opened_at=NOW,
+        first_bad_at=NOW,
+        reason="status",
+        message="500",
+    )
+    services.pause_check(check, actor=personas.owner, now=LATER)
+    assert (check.state, check.paused_at) == ("paused", LATER)
+    assert not ExtraSlot.objects.for_client(personas.client).exists()
+    incident.refresh_from_db(from_queryset=Incident.objects.for_client(personas.client))
+    assert incident.silent
+    assert incident.resolved_at == incident.ended_at == LATER.replace(microsecond=0)
+    services.pause_check(check, actor=personas.owner, now=LATER)
+
+    services.resume_check(check, actor=personas.owner, now=LATER)
+    assert (check.state, check.paused_at) == ("new", None)
+    memory = RegionState.objects.for_client(personas.client).get().memory
+    assert memory[0] == int(LATER.timestamp())  # blind to every slot before
+    assert ExtraSlot.objects.for_client(personas.client).get().why == "first"
+    actions = AuditEvent.objects.for_client(personas.client).order_by("pk")
+    assert [line.action for line in actions] == ["check.created", "check.paused", "check.resumed"]
+
+
+def test_a_deleted_check_is_gone_for_every_verb(personas: Personas) -> None:
+    check = make(personas)
+    services.delete_check(check, actor=None, now=LATER)
+    assert check.deleted_at == LATER
+    for verb in (services.pause_check, services.resume_check, services.update_check):
+        with pytest.raises(Check.DoesNotExist):
+            verb(check, actor=None, now=LATER)
+
+
+def test_a_new_interval_moves_the_grid_and_keeps_the_state(personas: Personas) -> None:
+    check = make(personas)
+    Check.objects.for_client(personas.client).filter(pk=check.pk).update(state="up")
+    services.update_check(check, actor=personas.owner, now=SOON, interval_s=300)
+    assert (check.interval_s, check.state) == (300, "up")
+    assert not ExtraSlot.objects.for_client(personas.client).exists()

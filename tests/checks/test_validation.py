@@ -1,0 +1,103 @@
+"""What may be said of a check: each field's rule by its name. No database."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.core.exceptions import ValidationError
+
+from checks.validation import DEFAULTS, FIELDS, Bounds, clean_fields
+from fanout_lambdas.shared.contracts import Probe
+from fanout_lambdas.shared.netguard import AllowList, Guard
+
+BOUNDS = Bounds(
+    guard=Guard(AllowList.parse("127.0.0.1/32:8081")),
+    minimum_interval_s=60,
+    region_ids=frozenset({1, 2}),
+)
+
+
+@pytest.mark.parametrize(
+    ("fields", "field", "rule"),
+    [
+        ({"url": "ftp://example.com/"}, "url", "scheme"),
+        ({"url": "http://169.254.169.254/"}, "url", "metadata"),
+        ({"url": "http://10.0.0.1/"}, "url", "private"),
+        ({"url": "http://user:secret@example.com/"}, "url", "userinfo"),
+        ({"url": "http://example.com/\r\nX: 1"}, "url", "characters"),
+        ({"url": "https://example.com/" + "a" * 2048}, "url", "length"),
+        ({"url": None}, "url", "type"),
+        ({"name": " "}, "name", "empty"),
+        ({"name": "a\r\nBcc: x"}, "name", "characters"),
+        ({"name": "x" * 101}, "name", "length"),
+        ({"method": "CONNECT"}, "method", "choice"),
+        ({"interval_s": 61}, "interval_s", "choice"),
+        ({"interval_s": True}, "interval_s", "choice"),
+        ({"interval_s": 10}, "interval_s", "plan"),
+        ({"timeout_ms": 31_000}, "timeout_ms", "range"),
+        ({"timeout_ms": "10"}, "timeout_ms", "type"),
+        ({"expected_status": ["2xx"]}, "expected_status", "status"),
+        ({"expected_status": ["299-200"]}, "expected_status", "status"),
+        ({"expected_status": "200"}, "expected_status", "type"),
+        ({"headers": {"Host": "other.example"}}, "headers", "reserved"),
+        ({"headers": {"Content-Length": "1"}}, "headers", "reserved"),
+        ({"headers": {"Transfer-Encoding": "chunked"}}, "headers", "reserved"),
+        ({"headers": {"X y": "1"}}, "headers", "characters"),
+        ({"headers": {"X": "1\r\nY: 2"}}, "headers", "characters"),
+        ({"headers": {"X": "a\0b"}}, "headers", "nul"),
+        ({"headers": {f"X-{n}": "1" for n in range(65)}}, "headers", "length"),
+        ({"headers": {"X": "v" * 17_000}}, "headers", "length"),
+        ({"method": "POST", "body": "x" * 65_537}, "body", "length"),
+        ({"method": "GET", "body": "x"}, "body", "method"),
+        ({"method": "HEAD", "keyword": ["ok"]}, "keyword", "method"),
+        ({"keyword": ["x" * 501]}, "keyword", "length"),
+        ({"keyword": [f"{n}" for n in range(21)]}, "keyword", "length"),
+        ({"max_latency_ms": 0}, "max_latency_ms", "range"),
+        ({"cert_min_days": -1}, "cert_min_days", "range"),
+        ({"max_redirects": 11}, "max_redirects", "range"),
+        ({"family": "5"}, "family", "choice"),
+        ({"verify_tls": "yes"}, "verify_tls", "type"),
+        ({"regions": []}, "regions", "empty"),
+        ({"regions": [9999]}, "regions", "choice"),
+        ({"quorum": 2}, "quorum", "range"),
+        ({"down_after": 0}, "down_after", "range"),
+        ({"up_after": 11}, "up_after", "range"),
+        ({"client": 5}, "client", "unknown"),
+        ({"state": "up"}, "state", "unknown"),
+    ],
+)
+def test_bad_values_are_refused_by_field_and_rule(
+    fields: dict[str, Any], field: str, rule: str
+) -> None:
+    given = {"name": "Site", "url": "https://example.com/", "regions": [1], **fields}
+    with pytest.raises(ValidationError) as error:
+        clean_fields(given, base={}, bounds=BOUNDS)
+    assert {name: found[0].code for name, found in error.value.error_dict.items()} == {field: rule}
+
+
+def test_every_wrong_field_is_named_at_once() -> None:
+    with pytest.raises(ValidationError) as error:
+        clean_fields({"name": "", "interval_s": 7, "quorum": 0}, base={}, bounds=BOUNDS)
+    assert set(error.value.error_dict) == {"name", "interval_s", "quorum", "url", "regions"}
+
+
+def test_the_operator_opens_private_targets() -> None:
+    given = {"name": "Target", "url": "http://127.0.0.1:8081/fast", "regions": [1, 2], "quorum": 2}
+    assert clean_fields(given, base={}, bounds=BOUNDS) == given
+    with pytest.raises(ValidationError):
+        clean_fields({**given, "url": "http://127.0.0.1:8000/"}, base={}, bounds=BOUNDS)
+
+
+def test_a_change_is_judged_with_what_the_check_has() -> None:
+    base = {**DEFAULTS, "url": "https://example.com/", "regions": [1, 2], "quorum": 2}
+    with pytest.raises(ValidationError) as error:
+        clean_fields({"regions": [1]}, base=base, bounds=BOUNDS)
+    assert set(error.value.error_dict) == {"quorum"}
+
+
+def test_the_defaults_are_what_a_worker_accepts() -> None:
+    probe_fields = {name: DEFAULTS[name] for name in FIELDS if name in DEFAULTS}
+    for name in ("interval_s", "rotate", "down_after", "up_after", "quorum", "expected_status"):
+        del probe_fields[name]
+    Probe.from_json({"check_id": 1, "slot": 0, "url": "http://example.com/", **probe_fields})
