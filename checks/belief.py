@@ -183,6 +183,16 @@ class Belief:
     regions: Mapping[Region, RegionState] = field(default_factory=dict)
     incident: OpenIncident | None = None
 
+    def asked(self, policy: Policy) -> list[tuple[Region, RegionState]]:
+        """The memories of the regions that have a vote, in the policy's order."""
+        regions = self.regions
+        return [(name, regions[name]) for name in policy.regions if name in regions]
+
+    def is_degraded(self, policy: Policy) -> bool:
+        """Rule 11: at least quorum regions' newest evaluated result is degraded."""
+        newest = [memory.last_outcome for _, memory in self.asked(policy)]
+        return newest.count(Outcome.DEGRADED) >= policy.needed
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observation:

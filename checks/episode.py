@@ -89,7 +89,7 @@ def _is_live(memory: RegionState, slot: int, policy: Policy, windows: Sequence[W
 
 def _can_change(belief: Belief, policy: Policy) -> bool:
     """Whether the runs under way, if they go on as they began, would change the check's verdict."""
-    known = [belief.regions[name] for name in policy.regions if name in belief.regions]
+    known = [memory for _, memory in belief.asked(policy)]
     if belief.incident is not None:
         still_down = sum(1 for memory in known if memory.down and memory.run_bad is not False)
         return still_down < policy.needed

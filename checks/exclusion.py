@@ -39,10 +39,13 @@ def is_silent(belief: Belief, policy: Policy, *, now: int, windows: Sequence[Win
     """Rule 11: nothing evaluated for 3 cadences and at least 3 minutes, maintenance left out."""
     if belief.state is State.PAUSED:
         return False
+    memories = belief.regions.values()
     newest = [
-        memory.last_slot for memory in belief.regions.values() if memory.last_slot is not None
+        memory.last_slot
+        for memory in memories  # without an outcome the slot is one from before a pause
+        if memory.last_slot is not None and memory.last_outcome is not None
     ]
-    heard = max((belief.since, *newest))
+    heard = max(newest, default=belief.since)
     quiet = quiet_s(heard, now + 1, cadence_s=policy.interval_s, windows=windows) - 1
     return quiet >= max(GAP_CADENCES * policy.interval_s, SILENCE_S)
 

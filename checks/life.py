@@ -65,6 +65,8 @@ def change_policy(
     for rechecks of the old grid. Runs go on, and meet the new thresholds at the next result.
     """
     state = state_at(belief, old, now=at, windows=windows)
+    if state in (State.UP, State.DEGRADED):
+        state = State.DEGRADED if belief.is_degraded(new) else State.UP
     return replace(
         belief,
         state=state,

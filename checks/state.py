@@ -184,7 +184,8 @@ def _judge(belief: Belief, before: Belief, observation: Observation, policy: Pol
     opened = closed = slowness = None
     if belief.incident is None:
         opened = _opening(belief, policy)
-    elif good and len(_down(belief, policy)) < policy.needed:  # rule 8
+    elif good and sum(bool(memory.down) for _, memory in belief.asked(policy)) < policy.needed:
+        # rule 8; a verdict that a gap made stale still keeps an incident open
         first = belief.regions[observation.region].run_first
         closed = ClosedIncident(
             ended=max(slot if first is None else first, belief.incident.started),
@@ -202,7 +203,7 @@ def _judge(belief: Belief, before: Belief, observation: Observation, policy: Pol
         state = State.DOWN
     elif belief.state in (State.NEW, State.UNKNOWN) and not good:
         state = belief.state
-    elif _is_degraded(belief, policy):
+    elif belief.is_degraded(policy):
         state = State.DEGRADED
     else:
         state = State.UP
@@ -224,30 +225,15 @@ def _judge(belief: Belief, before: Belief, observation: Observation, policy: Pol
     )
 
 
-def _known(belief: Belief, policy: Policy) -> list[tuple[Region, RegionState]]:
-    regions = belief.regions
-    return [(name, regions[name]) for name in policy.regions if name in regions]
-
-
-def _down(belief: Belief, policy: Policy) -> list[Region]:
-    return [name for name, memory in _known(belief, policy) if memory.down]
-
-
-def _is_degraded(belief: Belief, policy: Policy) -> bool:
-    known = _known(belief, policy)
-    newest = [memory for _, memory in known if memory.last_outcome is Outcome.DEGRADED]
-    return len(newest) >= policy.needed
-
-
 def _is_slow(belief: Belief, policy: Policy) -> bool:
-    return sum(memory.slow for _, memory in _known(belief, policy)) >= policy.needed
+    return sum(memory.slow for _, memory in belief.asked(policy)) >= policy.needed
 
 
 def _opening(belief: Belief, policy: Policy) -> OpenedIncident | None:
     """Rules 6 and 8: enough regions are down, by verdicts that no gap has made stale."""
     runs = sorted(
         (memory.down_first, index, name, memory.down_done, memory.down_good)
-        for index, (name, memory) in enumerate(_known(belief, policy))
+        for index, (name, memory) in enumerate(belief.asked(policy))
         if memory.counts and memory.down_first is not None and memory.down_done is not None
     )
     if len(runs) < policy.needed:
