@@ -107,6 +107,13 @@ class Migration(migrations.Migration):
             ],
         ),
         migrations.CreateModel(
+            name='RolledHour',
+            fields=[
+                ('hour', models.DateTimeField(primary_key=True, serialize=False)),
+                ('rolled_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+            ],
+        ),
+        migrations.CreateModel(
             name='MinuteRun',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
@@ -123,6 +130,7 @@ class Migration(migrations.Migration):
                 ('excluded', models.PositiveIntegerField(default=0)),
                 ('duplicates', models.PositiveIntegerField(default=0)),
                 ('redispatched', models.PositiveIntegerField(default=0)),
+                ('resent', django.contrib.postgres.fields.ArrayField(base_field=models.PositiveIntegerField(), blank=True, default=list, size=None)),
                 ('dispatch_report', models.JSONField(default=dict)),
                 ('alarm', models.CharField(blank=True, max_length=200)),
                 ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
@@ -234,7 +242,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='check',
-            constraint=models.CheckConstraint(condition=models.Q(('quorum', None), django.db.models.lookups.GreaterThan(models.F('quorum'), 0), _connector='OR'), name='check_quorum'),
+            constraint=models.CheckConstraint(condition=models.Q(('quorum', None), ('quorum__gt', 0), _connector='OR'), name='check_quorum'),
         ),
         migrations.AddIndex(
             model_name='incident',
@@ -278,7 +286,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='extraslot',
-            index=models.Index(condition=models.Q(('closed_at', None)), fields=['slot'], name='extra_slot_open'),
+            index=models.Index(fields=['slot'], name='extra_slot_slot'),
         ),
         migrations.AddConstraint(
             model_name='extraslot',

@@ -73,6 +73,9 @@ create table region_state (
     cert_not_after timestamptz,
     primary key (check_id, region)
 ) with (fillfactor = 60);
+
+-- numbers of batches outside the plan: recheck calls at once must not share one
+create sequence extra_batch maxvalue 2000000000 cycle;
 """
 
 
@@ -86,7 +89,7 @@ class Migration(migrations.Migration):
     operations = [
         migrations.SeparateDatabaseAndState(
             database_operations=[
-                migrations.RunSQL(TABLES, "drop table result, evidence, rollup_hour, region_state")
+                migrations.RunSQL(TABLES, "drop table result, evidence, rollup_hour, region_state; drop sequence extra_batch")
             ],
             state_operations=[
                 migrations.CreateModel(

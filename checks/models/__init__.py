@@ -5,7 +5,7 @@ from __future__ import annotations
 from checks.models.check import Check, Family, Kind, Method, State
 from checks.models.incident import Event, Incident
 from checks.models.region import IngestKey, Region
-from checks.models.result import Evidence, Result, RollupHour
+from checks.models.result import Evidence, Result, RolledHour, RollupHour
 from checks.models.run import BatchReport, ExtraSlot, MinuteRun
 from checks.models.state import RegionState
 
@@ -24,6 +24,7 @@ __all__ = [
     "Region",
     "RegionState",
     "Result",
+    "RolledHour",
     "RollupHour",
     "State",
 ]

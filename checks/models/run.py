@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models.functions import Now
 
@@ -23,7 +24,8 @@ class MinuteRun(models.Model):
     """The snapshot in the object store that this minute is planned from; empty when no tick ran."""
     planned = models.PositiveIntegerField(default=0)
     batches = models.JSONField(default=list)
-    """What the plan cuts: [[number, not_before, deadline, size], ...], epoch seconds."""
+    """What the plan cuts: [[number, not_before, deadline, size, expected_by], ...], epoch seconds; a batch
+    that has not reported by `expected_by` is taken for lost."""
     rechecks = models.PositiveIntegerField(default=0)
     dispatched = models.PositiveIntegerField(default=0)
     answered = models.PositiveIntegerField(default=0)
@@ -35,6 +37,8 @@ class MinuteRun(models.Model):
     excluded = models.PositiveIntegerField(default=0)
     duplicates = models.PositiveIntegerField(default=0)
     redispatched = models.PositiveIntegerField(default=0)
+    resent = ArrayField(models.PositiveIntegerField(), default=list, blank=True)
+    """Numbers of the lost batches that were sent out once more; being listed is the claim."""
     dispatch_report = models.JSONField(default=dict)
     """The dispatcher's own figures, read from the object store by the watch."""
     alarm = models.CharField(max_length=200, blank=True)
@@ -106,8 +110,6 @@ class ExtraSlot(models.Model):
             models.UniqueConstraint(fields=["subject", "region", "slot"], name="extra_slot_unique")
         ]
         indexes = [
-            # the recheck job: what must go out, and what has not come back
-            models.Index(
-                fields=["slot"], name="extra_slot_open", condition=models.Q(closed_at=None)
-            ),
+            # the recheck job (what must go out), the watch (what has not come back), the cap of a minute
+            models.Index(fields=["slot"], name="extra_slot_slot"),
         ]

@@ -99,8 +99,11 @@ class ItemError:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ParsedBatch:
+    """`indexes`: where each of the batch's results stood in the document."""
+
     batch: ResultBatch
     errors: tuple[ItemError, ...] = ()
+    indexes: tuple[int, ...] = ()
 
 
 def parse_result_batch(data: bytes) -> ParsedBatch:
@@ -116,12 +119,14 @@ def parse_result_batch(data: bytes) -> ParsedBatch:
     results: list[Result] = []
     refusals: list[Refusal] = []
     errors: list[ItemError] = []
+    indexes: list[int] = []
     for index, raw in enumerate(source.items("results", MAX_RESULTS)):
         try:
             if isinstance(raw, dict) and "error" in raw:
                 refusals.append(Refusal.from_json(raw))
             else:
                 results.append(Result.from_json(raw))
+                indexes.append(index)
         except ContractError as error:
             errors.append(
                 ItemError(index=index, field=error.field, rule=error.rule, message=error.message)
@@ -135,7 +140,7 @@ def parse_result_batch(data: bytes) -> ParsedBatch:
         results=tuple(results),
         refusals=tuple(refusals),
     )
-    return ParsedBatch(batch=batch, errors=tuple(errors))
+    return ParsedBatch(batch=batch, errors=tuple(errors), indexes=tuple(indexes))
 
 
 def pack(document: Any) -> bytes:
