@@ -16,6 +16,8 @@ BATCH_SPAN_S = 10  # slots of one batch lie within this window
 MAX_PROBES_PAYLOAD = 900_000  # bytes; leaves room for the envelope below the limit of 1 MB
 TIER_FROM_BATCHES = 3_000  # above this many invocations one dispatcher is too slow alone
 
+_measure = json.JSONEncoder(separators=(",", ":")).encode
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Topology:
@@ -118,10 +120,22 @@ def renew(batch: Batch, *, now: int) -> Batch:
     )
 
 
-def tiers(batches: Sequence[Batch], topology: Topology) -> list[Sequence[Batch]]:
-    """Groups of batches, one per triggerer; each a group of its own when there are none."""
-    size = topology.workers_per_triggerer or 1
-    return [batches[at : at + size] for at in range(0, len(batches), size)]
+def tiers(batches: Sequence[Batch], topology: Topology) -> list[list[Batch]]:
+    """Groups of batches, one per triggerer, cut by number and payload; without triggerers each
+    batch is a group of its own."""
+    most = topology.workers_per_triggerer
+    if not most:
+        return [[batch] for batch in batches]
+    groups: list[list[Batch]] = []
+    size = 0
+    for batch in batches:
+        length = len(_measure(batch.to_json())) + 2
+        if not groups or len(groups[-1]) >= most or size + length > MAX_PROBES_PAYLOAD:
+            groups.append([])
+            size = 0
+        groups[-1].append(batch)
+        size += length
+    return groups
 
 
 def with_tier(topology: Topology, batches: int) -> Topology:
@@ -145,13 +159,12 @@ def _cut(
     """Cut in the order of time by number of checks, span of time and payload."""
     cut: list[tuple[PlannedSlot, dict[str, Any]]] = []
     size = first = 0
-    measure = json.JSONEncoder(separators=(",", ":")).encode
     for planned in due:
         slot, check_id, check = planned
         probe = {"check_id": check_id, "slot": slot, **check.request}
         if check.sealed and region in check.sealed:
             probe["sealed"] = check.sealed[region]
-        length = len(measure(probe)) + 2
+        length = len(_measure(probe)) + 2
         if cut and (
             len(cut) >= most or slot - first >= BATCH_SPAN_S or size + length > MAX_PROBES_PAYLOAD
         ):

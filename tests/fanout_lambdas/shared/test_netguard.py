@@ -249,11 +249,11 @@ def test_names_stay_closed_on_ports_that_no_entry_opens() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    (
+    [
         *("localhost", "10.0.0.0/33", "10.0.0.1/8", "10.0.0.0/8:", "10.0.0.0/8:0"),
         *("10.0.0.0/8:x", "[::1", "[::1]x", "[::1]:", "::1/129", "10.0.0.0/8;127.0.0.1"),
         "10.0.0.0/8:65536",
-    ),
+    ],
 )
 def test_allow_list_names_its_bad_entry(text: str) -> None:
     with pytest.raises(ValueError, match=r"network|port|bracket"):

@@ -1,0 +1,44 @@
+"""Where a probe's time goes: a stopwatch with one running phase, on a monotonic clock."""
+
+from __future__ import annotations
+
+from time import perf_counter_ns
+
+from fanout_lambdas.shared.contracts import Phases
+
+DNS, CONNECT, TLS, SEND, WAIT, RECEIVE = "dns", "connect", "tls", "send", "wait", "receive"
+
+DOING = {
+    DNS: "resolving the name",
+    CONNECT: "connecting",
+    TLS: "in the TLS handshake",
+    SEND: "sending the request",
+    WAIT: "waiting for the answer's first byte",
+    RECEIVE: "receiving the answer",
+}
+
+
+class Stopwatch:
+    """Redirect hops share one stopwatch: each phase is the sum over all hops."""
+
+    __slots__ = ("_began", "_since", "_spent", "phase")
+
+    def __init__(self) -> None:
+        self._began = self._since = perf_counter_ns()
+        self._spent: dict[str, int] = {}
+        self.phase: str | None = None
+
+    def enter(self, phase: str | None) -> None:
+        """End the running phase and begin the next; None only ends."""
+        now = perf_counter_ns()
+        if self.phase is not None:
+            self._spent[self.phase] = self._spent.get(self.phase, 0) + now - self._since
+        self.phase = phase
+        self._since = now
+
+    def total_us(self) -> int:
+        return (perf_counter_ns() - self._began) // 1_000
+
+    def phases(self) -> Phases:
+        spent = {f"{phase}_us": ns // 1_000 for phase, ns in self._spent.items()}
+        return Phases(**spent)

@@ -1,0 +1,100 @@
+"""Every way a probe can end without a usable answer: the contract's reason and a sentence."""
+
+from __future__ import annotations
+
+import errno
+import ssl
+
+import h11
+
+from fanout_lambdas.probe.decoding import TooLarge, Undecodable
+from fanout_lambdas.probe.phases import CONNECT, DOING, TLS, Stopwatch
+from fanout_lambdas.probe.tls import CertificateRejected
+from fanout_lambdas.probe.transport import NoAnswer
+from fanout_lambdas.shared.contracts import Probe, Reason
+from fanout_lambdas.shared.guarded_connect import Unresolved
+from fanout_lambdas.shared.netguard import Blocked
+
+
+class BadRedirect(Exception):
+    """The redirect chain itself is at fault; the message says how."""
+
+
+_CONNECTING = {
+    errno.ECONNREFUSED: "The connection was refused.",
+    errno.EHOSTUNREACH: "There is no route to the host.",
+    errno.ENETUNREACH: "There is no route to the network.",
+    errno.ETIMEDOUT: "Nothing answered at the address.",
+    errno.EADDRNOTAVAIL: "There is no route to the address.",
+}
+_RESETS = (errno.ECONNRESET, errno.EPIPE, errno.ECONNABORTED)
+
+
+def explain(error: BaseException, probe: Probe, watch: Stopwatch) -> tuple[Reason, str]:
+    """Reason and sentence for any exception; what is unknown here is our own fault."""
+    match error:
+        case CertificateRejected():
+            return error.reason, error.message
+        case Blocked():
+            return Reason.BLOCKED, f"Not allowed ({error.rule}): {error.message}"
+        case Unresolved():
+            return Reason.DNS, str(error)
+        case BadRedirect():
+            return Reason.REDIRECT, str(error)
+        case TooLarge():
+            return Reason.TOO_LARGE, f"The answer is larger than {_size(probe.max_body_bytes)}."
+        case Undecodable():
+            return Reason.DECODE, f"The answer cannot be read: {error}."
+        case TimeoutError():
+            doing = f" while {DOING[watch.phase]}" if watch.phase else ""
+            return Reason.TIMEOUT, f"Timed out after {probe.timeout_ms / 1_000:g} s{doing}."
+        case ssl.SSLError():
+            return Reason.TLS, _tls(error)
+        case NoAnswer():
+            return Reason.CONNECTION, str(error)
+        case OSError():
+            return _network(error, watch)
+        case h11.RemoteProtocolError():
+            return _protocol(error)
+    return Reason.INTERNAL, f"The prober failed ({type(error).__name__})."
+
+
+def _network(error: OSError, watch: Stopwatch) -> tuple[Reason, str]:
+    if watch.phase == CONNECT:
+        known = _CONNECTING.get(error.errno or 0)
+        return Reason.CONNECTION, known or f"The connection failed: {error.strerror or error}."
+    if error.errno in _RESETS:
+        if watch.phase == TLS:
+            return Reason.TLS, "The server reset the connection in the TLS handshake."
+        return Reason.CONNECTION, "The server reset the connection."
+    return Reason.CONNECTION, f"The connection broke: {error.strerror or 'unknown fault'}."
+
+
+def _tls(error: ssl.SSLError) -> str:
+    if isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError):
+        return "The server closed the connection in the TLS handshake."
+    name = error.reason or ""
+    if name in ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "UNEXPECTED_MESSAGE"):
+        return "The server does not speak TLS on this port."
+    if "VERSION" in name:
+        return "The server speaks no TLS version that is still safe (1.2 or newer)."
+    return f"The TLS connection failed: {name.replace('_', ' ').lower() or 'unknown fault'}."
+
+
+def _protocol(error: Exception) -> tuple[Reason, str]:
+    text = str(error)
+    if "closed connection" in text or "incomplete chunked" in text:
+        return Reason.PROTOCOL, "The server closed the connection before its answer was complete."
+    if "too much data" in text or "Receive buffer too long" in text:
+        return Reason.PROTOCOL, "The answer's headers are larger than 100 kB."
+    return Reason.PROTOCOL, f"The answer is not valid HTTP ({_plain(text)})."
+
+
+def _plain(text: str) -> str:
+    return "".join(char if char.isprintable() else "?" for char in text)[:120] or "no detail"
+
+
+def _size(count: int) -> str:
+    if count >= 1024 * 1024:
+        return f"{count / 1024 / 1024:g} MiB"
+    return f"{count / 1024:.3g} kiB" if count >= 1024 else f"{count} bytes"

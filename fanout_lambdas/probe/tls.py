@@ -1,0 +1,139 @@
+"""TLS of the probe: one context per process, certificates parsed once, faults as sentences."""
+
+from __future__ import annotations
+
+import ssl
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any
+
+import certifi
+from cryptography import x509
+from cryptography.x509.oid import NameOID
+
+from fanout_lambdas.shared.contracts import Certificate, Reason
+
+_DER = 2  # the encoding that the interpreter's own TLS module calls ENCODING_DER
+_MAX_NAME = 300
+_NOT_YET, _EXPIRED, _SELF_SIGNED, _SELF_SIGNED_ROOT = 9, 10, 18, 19
+_NO_ISSUER, _NO_LEAF_SIGNATURE, _REVOKED, _WRONG_HOST, _WRONG_ADDRESS = 20, 21, 23, 62, 64
+
+
+class CertificateRejected(Exception):
+    """The peer's certificate did not pass verification."""
+
+    def __init__(self, reason: Reason, message: str, certificate: Certificate | None) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.message = message
+        self.certificate = certificate
+
+
+def verifying_context(ca_file: str | None = None) -> ssl.SSLContext:
+    """Reading the roots costs 20 ms, so this is done once per process and never per probe."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.load_verify_locations(certifi.where())
+    if ca_file:
+        context.load_verify_locations(ca_file)
+    context.set_alpn_protocols(["http/1.1"])
+    return context
+
+
+def trusting_context() -> ssl.SSLContext:
+    """For checks whose owner switched verification off."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    context.set_alpn_protocols(["http/1.1"])
+    return context
+
+
+@lru_cache(maxsize=2_048)
+def read_certificate(der: bytes) -> Certificate | None:
+    """Parsing costs more than the rest of the bookkeeping: once per distinct certificate."""
+    try:
+        parsed = x509.load_der_x509_certificate(der)
+        return Certificate(
+            not_after=int(parsed.not_valid_after_utc.timestamp()),
+            issuer=_name(parsed.issuer),
+            subject=_name(parsed.subject),
+        )
+    except (ValueError, TypeError):
+        return None
+
+
+def rejected(
+    error: ssl.SSLCertVerificationError, sock: ssl.SSLSocket, host: str, now: float
+) -> CertificateRejected:
+    """What is wrong with the certificate, in words a person understands."""
+    der = _unverified_leaf(sock)
+    certificate = read_certificate(der) if der else None
+    code = error.verify_code
+    if code == _EXPIRED:
+        ago = f" {_days(now - certificate.not_after)} ago" if certificate else ""
+        # Of a whole chain another link may be the expired one.
+        if certificate and certificate.not_after > now:
+            message = "A certificate in the TLS chain has expired."
+        else:
+            message = f"TLS certificate expired{ago}."
+        return CertificateRejected(Reason.CERT_EXPIRY, message, certificate)
+    if code == _NOT_YET:
+        message = "TLS certificate is not valid yet."
+    elif code in (_SELF_SIGNED, _SELF_SIGNED_ROOT):
+        message = "TLS certificate is self-signed or signed by an unknown authority."
+    elif code in (_NO_ISSUER, _NO_LEAF_SIGNATURE):
+        message = "TLS certificate is signed by an unknown authority, or its chain is incomplete."
+    elif code in (_WRONG_HOST, _WRONG_ADDRESS):
+        names = _names(der) if der else ""
+        message = f"TLS certificate is not for {host}" + (f" but for {names}." if names else ".")
+    elif code == _REVOKED:
+        message = "TLS certificate was revoked."
+    else:
+        message = f"TLS certificate was not accepted: {error.verify_message or 'unknown fault'}."
+    return CertificateRejected(Reason.TLS, message, certificate)
+
+
+def days_left(certificate: Certificate, now: float) -> int:
+    return int((certificate.not_after - now) // 86_400)
+
+
+def _unverified_leaf(sock: ssl.SSLSocket) -> bytes | None:
+    """The certificate of a failed handshake; the interpreter has no public door to it."""
+    inner: Any = getattr(sock, "_sslobj", None)
+    try:
+        chain = inner.get_unverified_chain()
+        leaf = chain[0] if chain else None
+        return leaf if leaf is None or isinstance(leaf, bytes) else bytes(leaf.public_bytes(_DER))
+    except (AttributeError, ValueError, TypeError, ssl.SSLError):
+        return None
+
+
+def _names(der: bytes) -> str:
+    try:
+        parsed = x509.load_der_x509_certificate(der)
+        extension = parsed.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+        names = [str(name.value) for name in extension.value][:3]
+    except (ValueError, x509.ExtensionNotFound):
+        return ""
+    return ", ".join(names)[:200]
+
+
+def _name(name: x509.Name) -> str:
+    """The common name where there is one, else the whole name."""
+    common = name.get_attributes_for_oid(NameOID.COMMON_NAME)
+    organisation = name.get_attributes_for_oid(NameOID.ORGANIZATION_NAME)
+    parts = [str(each[0].value) for each in (common, organisation) if each]
+    text = ", ".join(parts) or name.rfc4514_string()
+    return text.replace("\0", "").encode("utf-8", "replace").decode("utf-8")[:_MAX_NAME]
+
+
+def _days(seconds: float) -> str:
+    days = int(seconds // 86_400)
+    if days >= 1:
+        return f"{days} day" + "s" * (days != 1)
+    hours = int(seconds // 3_600)
+    return f"{hours} hour" + "s" * (hours != 1) if hours else "less than an hour"
+
+
+def shown_date(at: int) -> str:
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d")

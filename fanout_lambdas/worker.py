@@ -1,0 +1,110 @@
+"""The worker (hop 3): waits for its batch's time, probes it, reports it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Protocol
+
+from fanout_lambdas.config import WorkerConfig
+from fanout_lambdas.objectstore import open_store
+from fanout_lambdas.probe.run import ProbeEngine
+from fanout_lambdas.report import Reporter
+from fanout_lambdas.sealing import Sealer
+from fanout_lambdas.shared.contracts import Batch, ContractError, ResultBatch
+from fanout_lambdas.shared.netguard import Guard
+
+log = logging.getLogger(__name__)
+
+MAX_WAIT_S = 10.0
+
+
+class BatchRefused(Exception):
+    """The batch is not for this worker, or its time is over: the watch job books its slots."""
+
+
+class Reports(Protocol):
+    async def report(self, batch: ResultBatch) -> object: ...
+
+
+async def run_worker(
+    event: Mapping[str, Any],
+    *,
+    engine: ProbeEngine,
+    reporter: Reports,
+    sealer: Sealer | None = None,
+    region: str | None = None,
+    cold_start: bool = False,
+    clock: Callable[[], float] = time.time,
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+) -> ResultBatch:
+    """Probe and report one batch; raises ContractError or BatchRefused before the first probe."""
+    batch = Batch.from_json(event)
+    if region is not None and batch.region != region:
+        raise BatchRefused(f"The batch is for region {batch.region}, this worker is {region}.")
+    late = clock() - batch.deadline
+    if late > 0:
+        raise BatchRefused(f"The batch came {late:.1f} s after its deadline.")
+    early = batch.not_before - clock()
+    if early > 0:
+        await sleep(min(early, MAX_WAIT_S))
+    results = await engine.run(batch, sealer=sealer, cold_start=cold_start)
+    await reporter.report(results)
+    return results
+
+
+class _Process:
+    """What one execution environment keeps between invocations."""
+
+    def __init__(self, config: WorkerConfig) -> None:
+        self.config = config
+        self.runner = asyncio.Runner()
+        self.runs = 0
+        self.sealer = Sealer(config.sealing_keys) if config.sealing_keys else None
+        self.engine, self.reporter = self.runner.run(self._build())
+
+    async def _build(self) -> tuple[ProbeEngine, Reporter]:
+        engine = ProbeEngine(
+            guard=Guard(self.config.allow),
+            user_agent=self.config.user_agent,
+            in_flight=self.config.in_flight,
+            ca_file=self.config.ca_file,
+        )
+        reporter = Reporter(
+            ingest_url=self.config.ingest_url,
+            key_id=self.config.key_id,
+            secret=self.config.secret,
+            store=open_store(self.config.object_store_url),
+        )
+        return engine, reporter
+
+    def run(self, event: Mapping[str, Any]) -> ResultBatch:
+        self.runs += 1
+        return self.runner.run(
+            run_worker(
+                event,
+                engine=self.engine,
+                reporter=self.reporter,
+                sealer=self.sealer,
+                region=self.config.region,
+                cold_start=self.runs == 1,
+            )
+        )
+
+
+_process: _Process | None = None
+
+
+def handler(event: Any, context: object) -> dict[str, Any]:
+    """The Lambda entry. A refused batch is an answer, not an error: a retry would not help it."""
+    global _process
+    if _process is None:
+        _process = _Process(WorkerConfig.from_env())
+    try:
+        results = _process.run(event)
+    except (BatchRefused, ContractError) as error:
+        log.warning("batch refused: %s", error)
+        return {"refused": str(error)}
+    return {"results": len(results.results), "refusals": len(results.refusals)}
