@@ -13,11 +13,9 @@ PATIENCE_S = 60
 """A round whose slot went by this long ago is over, whoever did not answer."""
 
 
-def is_settled(memory: RegionState, policy: Policy) -> bool:
+def is_settled(*, bad: bool, run_len: int, down: bool | None, policy: Policy) -> bool:
     """The region's run agrees with its verdict for long enough: its episode is over."""
-    if memory.run_len == 0 or memory.contrary:
-        return memory.run_len == 0
-    return memory.run_len >= (policy.down_after if memory.run_bad else policy.up_after)
+    return bad is bool(down) and run_len >= (policy.down_after if bad else policy.up_after)
 
 
 def answer_round(

@@ -148,34 +148,31 @@ def _evaluate(
     goes_on = run_len > 0 and memory.run_bad is bad
     run_len = min(run_len + 1, LONGEST_RUN) if goes_on else 1
     first = memory.run_first if goes_on and memory.run_first is not None else slot
-    memory = replace(
-        memory,
+    down, verdict = memory.down, (memory.down_first, memory.down_done, memory.down_good)
+    if bad and run_len >= policy.down_after and not (down and counts):  # rule 5
+        down, counts, verdict = True, True, (first, slot, memory.last_good)
+    elif not bad and run_len >= policy.up_after:  # rule 5
+        down, counts, verdict = False, False, (None, None, None)
+    if rounds and is_settled(bad=bad, run_len=run_len, down=down, policy=policy):
+        rounds = 0
+    # written out, as `replace` costs several times more and this runs for every result
+    return RegionState(
+        floor=memory.floor,
         last_slot=slot,
         last_outcome=outcome,
         last_good=memory.last_good if bad else slot,
         slow=memory.slow if bad else outcome is Outcome.DEGRADED,
+        down=down,
         counts=counts,
         run_bad=bad,
         run_len=run_len,
         run_first=first,
+        down_first=verdict[0],
+        down_done=verdict[1],
+        down_good=verdict[2],
         rounds=rounds,
+        awaits=memory.awaits,
     )
-    if bad and run_len >= policy.down_after and not (memory.down and counts):  # rule 5
-        memory = replace(
-            memory,
-            down=True,
-            counts=True,
-            down_first=first,
-            down_done=slot,
-            down_good=memory.last_good,
-        )
-    elif not bad and run_len >= policy.up_after and memory.down is not False:  # rule 5
-        memory = replace(
-            memory, down=False, counts=False, down_first=None, down_done=None, down_good=None
-        )
-    if memory.rounds and is_settled(memory, policy):
-        memory = replace(memory, rounds=0)
-    return memory
 
 
 def _judge(belief: Belief, before: Belief, observation: Observation, policy: Policy) -> Decision:
@@ -264,6 +261,8 @@ def _recheck(
             belief.regions, observation.region, slot=observation.slot, arrived=arrived
         )
         belief = replace(belief, regions=regions)
+    elif not began:
+        return decision
     belief, slot = next_round(
         belief, policy, began=began, ended=ended, arrived=arrived, windows=windows
     )
