@@ -1,0 +1,111 @@
+"""What the whole-installation benchmarks and fault tests share: targets, an installation, its load, an orderly end."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from bench.cpu import Root
+from bench.ingest_log import IngestLog
+from bench.installation import Installation, temporary_folder
+from bench.targets.__main__ import NAME as TARGETS
+from uptime.embedded.places import PROJECT
+from uptime.embedded.processes import spawn
+
+INGEST_PATH = "/ingest/v1/results"
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rig:
+    """Targets and an installation that run."""
+
+    installation: Installation
+    targets: subprocess.Popen[bytes]
+    addresses: Mapping[str, str]
+    ingest_log: IngestLog | None
+
+    def roots(self) -> dict[str, Root]:
+        """All groups of processes, the targets among them."""
+        return {**self.installation.roots(), "targets": Root(pid=self.targets.pid)}
+
+    def load(self, *, clients: int, checks: int, interval_s: int = 60) -> dict[str, Any]:
+        """Fill the installation; see `bench.load`."""
+        targets = str(self.installation.folder / TARGETS)
+        said = self.installation.manage(
+            *("-m", "bench.load", "--clients", str(clients), "--checks", str(checks)),
+            *("--interval", str(interval_s), "--targets", targets),
+        )
+        return dict(json.loads(said.splitlines()[-1]))
+
+
+@contextlib.contextmanager
+def rig(
+    *, say: Say, log_ingest: bool = False, settings: Mapping[str, str] | None = None
+) -> Iterator[Rig]:
+    """Start everything; afterwards no process and no file of it is left, however it ended."""
+    with contextlib.ExitStack() as stack:
+        folder = stack.enter_context(temporary_folder())
+        say("starting the targets")
+        targets = spawn(
+            [sys.executable, "-m", "bench.targets", "--folder", str(folder)],
+            env=os.environ,
+            cwd=PROJECT,
+        )
+        stack.callback(_end, targets)
+        addresses = _addresses(folder, targets)
+        own = {"UPTIME_CA_FILE": addresses["ca"], **(settings or {})}
+        log = IngestLog() if log_ingest else None
+        if log is not None:
+            stack.callback(log.stop)
+            own["UPTIME_INGEST_URL"] = log.address + INGEST_PATH
+        installation = Installation(folder, settings=own)
+        if log is not None:
+            log.start(installation.web)
+        say("starting an installation: PostgreSQL, web, probe worker, jobs worker, beat")
+        stack.callback(installation.stop)
+        installation.start()
+        yield Rig(installation=installation, targets=targets, addresses=addresses, ingest_log=log)
+
+
+@contextlib.contextmanager
+def ending_on_signals() -> Iterator[None]:
+    """SIGTERM and SIGHUP end a run as Ctrl-C does, so that it cleans up."""
+
+    def end(sign: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = {sign: signal.signal(sign, end) for sign in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for sign, handler in before.items():
+            signal.signal(sign, handler)
+
+
+def _addresses(folder: Path, targets: subprocess.Popen[bytes]) -> dict[str, str]:
+    until = time.monotonic() + 30
+    while not (folder / TARGETS).exists():
+        if targets.poll() is not None or time.monotonic() > until:
+            raise RuntimeError("the targets did not start")
+        time.sleep(0.05)
+    return dict(json.loads((folder / TARGETS).read_text()))
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(5)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
