@@ -7,7 +7,7 @@ line, and wakes the pipeline after its commit.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
@@ -17,18 +17,28 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 
 from checks.models import Check, ExtraSlot, Region, RegionState
-from checks.pipeline.beliefs import Loaded, load_beliefs, write_beliefs
-from checks.pipeline.incidents import close_incident
+from checks.pipeline import life
+from checks.pipeline.beliefs import load_beliefs
 from checks.signals import recheck_due
-from checks.state import Policy, change_policy, delete, pause, resume
-from checks.validation import DEFAULTS, FIELDS, Bounds, clean_fields, default_timeout_ms
+from checks.validation import (
+    DEFAULTS,
+    FIELDS,
+    POLICY_FIELDS,
+    Bounds,
+    clean_fields,
+    default_timeout_ms,
+)
 from clients import audit
 from clients.audit import Actor
 from clients.models import Client
 from fanout_lambdas.shared.netguard import AllowList, Guard
 from fanout_lambdas.shared.slots import next_grid, phase
 
+MASK = "********"
+"""What is shown in the place of a secret; sent back, it keeps the secret."""
 SECRET_FIELDS = frozenset({"headers", "body"})
+BELIEF_FIELDS = frozenset(POLICY_FIELDS)
+"""A change of these changes what follows from the results so far."""
 
 
 def create_check(*, client: Client, actor: Actor, now: datetime, **fields: Any) -> Check:
@@ -42,7 +52,7 @@ def create_check(*, client: Client, actor: Actor, now: datetime, **fields: Any) 
         check = Check(client=client, state_since=now, created_at=now, updated_at=now)
         _assign(check, values)
         check.save(force_insert=True)
-        _plan_first_slots([check], now=now)
+        _plan_first_slots(check, now=now)
         _record(check, actor, "check.created", {"name": check.name, "url": check.url})
     return check
 
@@ -50,17 +60,26 @@ def create_check(*, client: Client, actor: Actor, now: datetime, **fields: Any) 
 def update_check(check: Check, *, actor: Actor, now: datetime, **fields: Any) -> Check:
     """Change the given fields. The pipeline takes a change up within two minutes."""
     with transaction.atomic():
-        one = _lock(check)
+        _lock(check)
         before = settings_of(check)
+        fields = unmasked(check, fields)
         values = clean_fields(fields, base=before, bounds=bounds_for(check.client))
         changed = audit.changes(before, values, secret=SECRET_FIELDS)
         if not changed:
             return check
-        _assign(check, {name: values[name] for name in changed})
-        check.version += 1
-        check.updated_at = now
-        check.save(update_fields=[*changed, "version", "updated_at"])
-        _carry_over(check, one, now=now)
+
+        def save() -> None:
+            _assign(check, {name: values[name] for name in changed})
+            check.version += 1
+            check.updated_at = now
+            check.save(update_fields=[*changed, "version", "updated_at"])
+
+        if BELIEF_FIELDS & set(changed):
+            life.change_policy(check.pk, save, now=now)
+            _drop_waiting_slots(check)  # they lie on the old grid
+            _reload(check)
+        else:
+            save()
         _record(check, actor, "check.updated", {"changes": changed})
     return check
 
@@ -68,11 +87,10 @@ def update_check(check: Check, *, actor: Actor, now: datetime, **fields: Any) ->
 def pause_check(check: Check, *, actor: Actor, now: datetime) -> Check:
     """Stop probing. An open incident ends silently (rule 9); a second call changes nothing."""
     with transaction.atomic():
-        one = _lock(check)
+        _lock(check)
         if check.paused_at is not None:
             return check
-        _stop(one, now=now)
-        _drop_waiting_slots(check)
+        life.pause(check.pk, now=now)
         check.paused_at = check.updated_at = now
         check.save(update_fields=["paused_at", "updated_at"])
         _record(check, actor, "check.paused")
@@ -83,16 +101,15 @@ def pause_check(check: Check, *, actor: Actor, now: datetime) -> Check:
 def resume_check(check: Check, *, actor: Actor, now: datetime) -> Check:
     """Probe again, as new, blind to what was before (rule 9); the first probe goes out at once."""
     with transaction.atomic():
-        one = _lock(check)
+        _lock(check)
         if check.paused_at is None:
             return check
-        one.belief = resume(one.belief, one.policy, at=_second(now))
+        life.resume(check.pk, now=now)
         _forget_newest(check)
-        write_beliefs([one])
         check.paused_at = None
         check.updated_at = now
         check.save(update_fields=["paused_at", "updated_at"])
-        _plan_first_slots([check], now=now)
+        _plan_first_slots(check, now=now)
         _record(check, actor, "check.resumed")
         _reload(check)
     return check
@@ -101,16 +118,12 @@ def resume_check(check: Check, *, actor: Actor, now: datetime) -> Check:
 def delete_check(check: Check, *, actor: Actor, now: datetime) -> None:
     """Take the check away; its incidents and results stay in the history. Frees a place in the plan."""
     with transaction.atomic():
-        one = _lock(check)
-        if check.deleted_at is not None:
-            return
-        decision = delete(one.belief, at=_second(now))
-        if decision.closed is not None:
-            close_incident(one, decision.closed)
-        _drop_waiting_slots(check)
+        _lock(check)
+        life.pause(check.pk, now=now)
         check.deleted_at = check.updated_at = now
         check.save(update_fields=["deleted_at", "updated_at"])
         _record(check, actor, "check.deleted", {"name": check.name, "url": check.url})
+        _reload(check)
 
 
 def validate_new(client: Client, fields: Mapping[str, Any]) -> dict[str, Any]:
@@ -150,6 +163,20 @@ def headers_of(check: Check) -> dict[str, str]:
     return headers
 
 
+def unmasked(check: Check, fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The given fields, with the mask in a header or body replaced by what the check has."""
+    found = dict(fields)
+    if found.get("body") == MASK:
+        found["body"] = check.body
+    if isinstance(headers := found.get("headers"), Mapping):
+        stored = {name.lower(): value for name, value in headers_of(check).items()}
+        found["headers"] = {
+            name: stored.get(str(name).lower(), value) if value == MASK else value
+            for name, value in headers.items()
+        }
+    return found
+
+
 def limit_reached(limit: int) -> str:
     if limit == 0:
         return "Your plan allows no checks. Ask us for more."
@@ -161,43 +188,11 @@ def limit_reached(limit: int) -> str:
     )
 
 
-def _lock(check: Check) -> Loaded:
-    """The check's belief under the pipeline's lock, and the row itself as it is now."""
-    one = load_beliefs([check.pk]).get(check.pk)
+def _lock(check: Check) -> None:
+    """Read the check anew under the pipeline's lock; DoesNotExist when somebody deleted it."""
+    load_beliefs([check.pk])
     rows = Check.objects.for_client(check.client).filter(deleted_at=None)
     check.refresh_from_db(from_queryset=rows.select_for_update(no_key=True, of=("self",)))
-    assert one is not None  # refresh_from_db has raised DoesNotExist for a deleted check
-    return one
-
-
-def _stop(one: Loaded, *, now: datetime) -> None:
-    decision = pause(one.belief, at=_second(now))
-    one.belief = decision.belief
-    if decision.closed is not None:
-        close_incident(one, decision.closed)
-    write_beliefs([one])
-
-
-def _carry_over(check: Check, one: Loaded, *, now: datetime) -> None:
-    """Take what is believed over to the new policy (rule 11), and forget regions that left."""
-    policy = Policy(
-        interval_s=check.interval_s,
-        regions=tuple(check.regions),
-        phase_s=phase(check.pk, check.interval_s),
-        rotate=check.rotate,
-        down_after=check.down_after,
-        up_after=check.up_after,
-        quorum=check.quorum,
-    )
-    if policy == one.policy:
-        return
-    one.belief = change_policy(one.belief, one.policy, policy, at=_second(now))
-    one.policy = policy
-    rows = RegionState.objects.for_client(check.client).filter(check_id=check.pk)
-    rows.exclude(region__in=check.regions).delete()
-    write_beliefs([one])
-    _drop_waiting_slots(check)  # they lie on the old grid
-    _reload(check)
 
 
 def _forget_newest(check: Check) -> None:
@@ -218,23 +213,27 @@ def _drop_waiting_slots(check: Check) -> None:
     slots.filter(closed_at=None, dispatched_at=None).delete()
 
 
-def _plan_first_slots(checks: Iterable[Check], *, now: datetime) -> None:
+def _plan_first_slots(check: Check, *, now: datetime) -> None:
     """One slot at once in each region: the snapshot takes up to two minutes to know a new check."""
-    slots = []
-    for check in checks:
-        at = datetime.fromtimestamp(next_grid(phase(check.pk, check.interval_s), _second(now)), UTC)
-        slots += [
-            ExtraSlot(
-                client_id=check.client_id,
-                subject=check,
-                region_id=region,
-                slot=at,
-                why=ExtraSlot.Why.FIRST,
-                created_at=now,
-            )
-            for region in check.regions
-        ]
-    ExtraSlot.objects.bulk_create(slots, ignore_conflicts=True)
+    grid = next_grid(phase(check.pk, check.interval_s), int(now.timestamp()))
+    slots = [
+        ExtraSlot(
+            client_id=check.client_id,
+            subject=check,
+            region_id=region,
+            slot=datetime.fromtimestamp(grid, UTC),
+            why=ExtraSlot.Why.FIRST,
+            created_at=now,
+        )
+        for region in check.regions
+    ]
+    ExtraSlot.objects.bulk_create(
+        slots,
+        # A slot that was called off by a pause a moment ago is opened again.
+        update_conflicts=True,
+        unique_fields=["subject", "region", "slot"],
+        update_fields=["why", "created_at", "dispatched_at", "attempts", "closed_at"],
+    )
     # Robust: the check is saved, and the recheck job finds the slots without the nudge.
     transaction.on_commit(lambda: recheck_due.send_robust(sender=Check))
 
@@ -271,7 +270,3 @@ def _name_from(url: str) -> str:
         return (urlsplit(url.strip()).hostname or url.strip())[:100]
     except ValueError:
         return url.strip()[:100]
-
-
-def _second(now: datetime) -> int:
-    return int(now.timestamp())

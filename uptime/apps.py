@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from django.apps import AppConfig
 
+from checks.prober import use_prober
+from uptime.prober import ThreadProber
 from uptime.setup_checks import register_checks
 
 
@@ -13,3 +15,4 @@ class UptimeConfig(AppConfig):
 
     def ready(self) -> None:
         register_checks()
+        use_prober(ThreadProber())

@@ -155,7 +155,7 @@ def test_pausing_ends_an_incident_silently_and_resuming_gives_new(personas: Pers
     )
     services.pause_check(check, actor=personas.owner, now=LATER)
     assert (check.state, check.paused_at) == ("paused", LATER)
-    assert not ExtraSlot.objects.for_client(personas.client).exists()
+    assert not ExtraSlot.objects.for_client(personas.client).filter(closed_at=None).exists()
     incident.refresh_from_db(from_queryset=Incident.objects.for_client(personas.client))
     assert incident.silent
     assert incident.resolved_at == incident.ended_at == LATER.replace(microsecond=0)
@@ -165,7 +165,7 @@ def test_pausing_ends_an_incident_silently_and_resuming_gives_new(personas: Pers
     assert (check.state, check.paused_at) == ("new", None)
     memory = RegionState.objects.for_client(personas.client).get().memory
     assert memory[0] == int(LATER.timestamp())  # blind to every slot before
-    assert ExtraSlot.objects.for_client(personas.client).get().why == "first"
+    assert ExtraSlot.objects.for_client(personas.client).get(closed_at=None).why == "first"
     actions = AuditEvent.objects.for_client(personas.client).order_by("pk")
     assert [line.action for line in actions] == ["check.created", "check.paused", "check.resumed"]
 
@@ -184,4 +184,15 @@ def test_a_new_interval_moves_the_grid_and_keeps_the_state(personas: Personas) -
     Check.objects.for_client(personas.client).filter(pk=check.pk).update(state="up")
     services.update_check(check, actor=personas.owner, now=SOON, interval_s=300)
     assert (check.interval_s, check.state) == (300, "up")
-    assert not ExtraSlot.objects.for_client(personas.client).exists()
+    assert not ExtraSlot.objects.for_client(personas.client).filter(closed_at=None).exists()
+
+
+def test_masked_headers_keep_what_is_stored(personas: Personas) -> None:
+    check = make(personas, headers={"Authorization": "Bearer s3cret", "X-Old": "1"})
+    services.update_check(
+        check,
+        actor=personas.owner,
+        now=LATER,
+        headers={"authorization": services.MASK, "X-New": "2"},
+    )
+    assert services.headers_of(check) == {"authorization": "Bearer s3cret", "X-New": "2"}

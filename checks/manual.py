@@ -1,0 +1,58 @@
+"""Test now: one probe for a person who is waiting. It changes no history, alerts nobody, and is limited."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from checks.models import Check
+from checks.prober import prober_in_use
+from checks.services import bounds_for, settings_of, unmasked, validate_new
+from checks.validation import ASSERTION_FIELDS, REQUEST_FIELDS, clean_fields
+from clients.audit import Actor, label_of
+from clients.models import Client
+from clients.rate import take
+from fanout_lambdas.shared.contracts import Probe, Result
+
+LIMIT = 10
+PER_S = 60
+TOO_MANY = f"Ten tests a minute are the limit ({LIMIT} in {PER_S} s). Try again in a moment."
+
+logger = logging.getLogger(__name__)
+
+
+def test_now(
+    *,
+    client: Client,
+    actor: Actor,
+    now: datetime,
+    check: Check | None = None,  # noqa: PT028
+    **fields: Any,
+) -> Result:
+    """Probe a saved check, a saved check with changed fields, or a draft that is not saved at all.
+
+    ValidationError names wrong fields; RateLimited says when to come back.
+    """
+    if check is None:
+        values = validate_new(client, fields)
+    else:
+        values = settings_of(check)
+        given = unmasked(check, fields)
+        values |= clean_fields(given, base=values, bounds=bounds_for(client))
+    take(f"test-now:{client.pk}", limit=LIMIT, per_s=PER_S, now=now, message=TOO_MANY)
+    check_id = 0 if check is None else check.pk
+    logger.info("test now client=%s check=%s by %s", client.pk, check_id, label_of(actor))
+    return prober_in_use().probe(probe_of(values, check_id=check_id, slot=int(now.timestamp())))
+
+
+test_now.__test__ = False  # type: ignore[attr-defined]  # its name is the product's word, not pytest's
+
+
+def probe_of(values: Mapping[str, Any], *, check_id: int, slot: int) -> Probe:
+    """A check's fields as one probe of the contract."""
+    chosen = {name: values[name] for name in (*REQUEST_FIELDS, *ASSERTION_FIELDS)}
+    if not chosen["expected_status"]:
+        del chosen["expected_status"]  # absent means the default
+    return Probe.from_json({"check_id": check_id, "slot": slot, **chosen})

@@ -1,0 +1,79 @@
+"""Test now: a real probe of a real server, without a trace in the history."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+from django.core.exceptions import ValidationError
+
+from checks import manual, services
+from checks.models import ExtraSlot, Result
+from clients.rate import RateLimited
+from tests.conftest import Personas
+
+NOW = datetime(2026, 11, 23, 12, 0, 5, tzinfo=UTC)
+
+
+@pytest.fixture
+def target() -> Iterator[str]:
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            body = f"hello {self.headers.get('X-Token', 'nobody')}".encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *args: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/"
+    server.shutdown()
+    server.server_close()
+
+
+def test_a_draft_a_check_and_a_changed_check_are_probed_at_once(
+    personas: Personas, target: str
+) -> None:
+    who = {"client": personas.client, "actor": personas.owner, "now": NOW}
+    draft = manual.test_now(**who, url=target, keyword=["hello"])
+    assert (draft.outcome, draft.http_status, draft.check_id) == ("up", 200, 0)
+    assert draft.total_us > 0
+
+    check = services.create_check(
+        **who, url=target, headers={"X-Token": "t0ken"}, keyword=["t0ken"]
+    )
+    assert manual.test_now(**who, check=check).outcome == "up"
+    changed = manual.test_now(
+        **who, check=check, keyword=["absent"], headers={"X-Token": services.MASK}
+    )
+    assert (changed.outcome, changed.reason, changed.check_id) == ("down", "keyword", check.pk)
+    assert "t0ken" not in str(changed.to_json())
+
+    assert check.state == "new"
+    assert not Result.objects.for_client(personas.client).exists()
+    assert ExtraSlot.objects.for_client(personas.client).count() == 1  # the first probe's
+
+
+def test_the_address_guard_stands_before_it(personas: Personas) -> None:
+    with pytest.raises(ValidationError):
+        manual.test_now(
+            client=personas.client, actor=None, now=NOW, url="http://169.254.169.254/latest"
+        )
+
+
+def test_ten_a_minute_for_each_client(personas: Personas, target: str) -> None:
+    for _ in range(10):
+        manual.test_now(client=personas.client, actor=None, now=NOW, url=target)
+    with pytest.raises(RateLimited) as refused:
+        manual.test_now(client=personas.client, actor=None, now=NOW, url=target)
+    assert refused.value.retry_after == 55
+    manual.test_now(client=personas.stranger_client, actor=None, now=NOW, url=target)
+    later = NOW + timedelta(seconds=55)
+    manual.test_now(client=personas.client, actor=None, now=later, url=target)
