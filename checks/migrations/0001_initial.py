@@ -258,10 +258,6 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='incident',
-            constraint=models.UniqueConstraint(fields=('subject', 'opened_at'), name='incident_identity'),
-        ),
-        migrations.AddConstraint(
-            model_name='incident',
             constraint=models.CheckConstraint(condition=models.Q(('opened_at__gte', models.F('started_at'))), name='incident_opened'),
         ),
         migrations.AddConstraint(
@@ -274,7 +270,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='event',
-            constraint=models.UniqueConstraint(fields=('subject', 'kind', 'at'), name='event_unique'),
+            constraint=models.UniqueConstraint(fields=('incident', 'kind'), name='event_unique'),
         ),
         migrations.AddIndex(
             model_name='minuterun',

@@ -42,7 +42,6 @@ class Incident(models.Model):
             models.UniqueConstraint(
                 fields=["subject"], condition=models.Q(resolved_at=None), name="incident_one_open"
             ),
-            models.UniqueConstraint(fields=["subject", "opened_at"], name="incident_identity"),
             models.CheckConstraint(
                 condition=models.Q(opened_at__gte=models.F("started_at")), name="incident_opened"
             ),
@@ -91,7 +90,7 @@ class Event(models.Model):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["subject", "kind", "at"], name="event_unique"),
+            models.UniqueConstraint(fields=["incident", "kind"], name="event_unique"),
         ]
         indexes = [
             # the outbox
