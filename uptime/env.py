@@ -112,7 +112,7 @@ def read_environment(environ: Mapping[str, str]) -> Environment:
         ),
         database_url=url,
         database=forms.database_settings(url),
-        celery_broker_url=broker,
+        celery_broker_url=forms.broker_address(broker),
         celery_broker_options=forms.broker_options(broker, database_url=url),
         object_store_url=read(
             "OBJECT_STORE_URL", forms.object_store_url, f"file://{state_dir / 'objects'}"

@@ -133,6 +133,11 @@ def broker_url(text: str) -> str:
     return text
 
 
+def broker_address(url: str) -> str:
+    """The URL that Celery is told; it wants a host even where the options name the whole address."""
+    return "pgmq://localhost" if url.partition("://")[2] == "" and url.startswith("pgmq:") else url
+
+
 def broker_options(url: str, *, database_url: str) -> dict[str, Any]:
     """Celery's transport options; `pgmq://` without a host means the product's own database."""
     parts = urlsplit(url)

@@ -6,35 +6,19 @@ import contextlib
 import json
 import os
 import signal
-import subprocess
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from uptime.embedded.logs import Log
-from uptime.embedded.processes import exit_text, is_alive, spawn
+from uptime.embedded.processes import Process, exit_text, is_alive
 
 FIRST_PAUSE_S = 0.2
 LONGEST_PAUSE_S = 30.0
 STEADY_S = 20.0  # a child that lived this long starts again with the shortest pause
 BOOK = "children.json"
 
-Launch = Callable[[int], "subprocess.Popen[bytes]"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Program:
-    """An ordinary child: what to run."""
-
-    argv: Sequence[str]
-    env: Mapping[str, str]
-    cwd: Path
-    pass_fds: Sequence[int] = ()
-
-    def launch(self, output: int) -> subprocess.Popen[bytes]:
-        """Start it with this descriptor as its output."""
-        return spawn(self.argv, env=self.env, cwd=self.cwd, output=output, pass_fds=self.pass_fds)
+Launch = Callable[[int], Process]
 
 
 class Child:
@@ -52,7 +36,7 @@ class Child:
     ) -> None:
         self.name = name
         self.log = log
-        self.process: subprocess.Popen[bytes] | None = None
+        self.process: Process | None = None
         self.pipe: int | None = None
         self._launch = launch
         self._say = say

@@ -14,7 +14,8 @@ _TROUBLE = re.compile(
 # True, expected, and no news for somebody who stops the product, restarts a part or tries it as root.
 _HARMLESS = re.compile(
     r"superuser privileges|terminating connection due to administrator command|"
-    r"terminating walreceiver|Handling signal|the database system is (starting up|shutting down)"
+    r"unexpected postmaster exit|WARNING psycopg\.pool |PendingDeprecationWarning|"
+    r"WARNING django\.request |Handling signal|the database system is (starting up|shutting down)"
 )
 
 

@@ -1,18 +1,14 @@
-"""Makes database and static files fit the code: `python -m uptime.embedded.prepare [--demo]`, run by the supervisor."""
+"""Makes database and static files fit the code, and the demo data of a first start."""
 
 from __future__ import annotations
 
-import argparse
 import io
-import os
-import sys
 
-import django
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import CommandError, call_command, get_commands
-from django.core.management.base import SystemCheckError
 from django.db import DatabaseError, connection
+from django.db.migrations.exceptions import InconsistentMigrationHistory
 from django.db.migrations.executor import MigrationExecutor
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -26,7 +22,6 @@ UNUSED_STATIC = ["rest_framework", "redoc"]  # pages that this product does not 
 def prepare(*, demo: bool, console: Console) -> None:
     """Migrate, collect static files, make demo data on the first start."""
     environment = settings.ENVIRONMENT
-    call_command("check", stdout=io.StringIO())
     _migrate(console)
     if not settings.DEBUG:  # in debug mode they are served from where they lie
         with console.status("Compressing static files (first start or changed files)"):
@@ -82,26 +77,16 @@ def _is_empty() -> bool:
         return bool(cursor.fetchone()[0])
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--demo", action="store_true", help="make demo data on the first start")
-    options = parser.parse_args()
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "uptime.settings")
+def run(*, demo: bool) -> int:
+    """Prepare, or say in one sentence why not; the exit code."""
     console = Console()
     try:
-        django.setup()
-        prepare(demo=options.demo, console=console)
-    except SystemCheckError as error:
-        console.print(str(error), markup=False, style="red")
+        prepare(demo=demo, console=console)
     except DatabaseError as error:
         lines = str(error).strip() or type(error).__name__
         console.print(f"DATABASE_URL: the database refuses: {lines}", markup=False, style="red")
-    except (CommandError, ImproperlyConfigured) as error:
+    except (CommandError, ImproperlyConfigured, InconsistentMigrationHistory) as error:
         console.print(str(error), markup=False, style="red")
     else:
         return 0
     return 1
-
-
-if __name__ == "__main__":
-    sys.exit(main())

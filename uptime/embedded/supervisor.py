@@ -8,26 +8,25 @@ import os
 import selectors
 import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
-from pathlib import Path
+from functools import partial
 
+from django.core.management.base import SystemCheckError
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
-from uptime.embedded.children import Child, Program, stop_leftovers, write_book
+from uptime.embedded import parts
+from uptime.embedded.children import Child, stop_leftovers, write_book
 from uptime.embedded.lock import Lock
 from uptime.embedded.logs import Log, is_trouble
-from uptime.embedded.places import PROJECT, postgres_home
+from uptime.embedded.places import postgres_home
 from uptime.embedded.postgres import PostgresServer
 from uptime.embedded.prepared import is_prepared
-from uptime.embedded.processes import spawn
+from uptime.embedded.processes import Forked
 from uptime.env import Environment
 
 TICK_S = 0.5
@@ -68,7 +67,7 @@ class Supervisor:
         self._console = console
         self._env = self._child_environment(environ)
         self._children: dict[str, Child] = {}
-        self._parts: dict[str, bytes] = {}
+        self._unfinished: dict[str, bytes] = {}
         self._wake_reading, self._wake_writing = os.pipe()
         self._stops = 0
 
@@ -92,24 +91,35 @@ class Supervisor:
 
     def _start_all(self) -> None:
         stop_leftovers(self._state, say=self._say)
-        if self._uses_embedded_database:
-            self._start_postgres()
+        os.environ.update(self._env)
+        server = self._start_postgres() if self._uses_embedded_database else None
         if self._demo:
-            self._start("target", ["uptime.embedded.target", "--state", str(self._state)])
+            self._start("target", partial(parts.run_target, self._state))
+        # PostgreSQL comes up while this process loads what all the others are then copied from.
+        self._load()
+        if server is not None:
+            self._wait_for(server)
         if not is_prepared(self._state, self._environment.database_url):
             self._prepare()
-        celery = ["celery", "-A", "uptime.celery"]
-        quiet = ["--without-gossip", "--without-mingle", "--without-heartbeat", "-l", "INFO"]
-        self._start("web", self._web_command(), pass_fds=(self._web.fileno(),))
+        web = self._web.fileno()
+        self._start("web", partial(parts.run_web, web), keep=(web,))
         for queue in ("probe", "jobs"):
-            worker = ["worker", "-Q", queue, "-n", f"{queue}@%h", "--pool=threads", "-c", "4"]
             # A second SIGTERM would change nothing: SIGQUIT ends a worker that still has tasks.
-            self._start(queue, [*celery, *worker, *quiet], signals=(signal.SIGTERM, signal.SIGQUIT))
-        schedule = str(self._state / "beat-schedule")
-        self._start("beat", [*celery, "beat", "-s", schedule, "--pidfile=", "-l", "INFO"])
+            stop = (signal.SIGTERM, signal.SIGQUIT)
+            self._start(queue, partial(parts.run_worker, queue), signals=stop)
+        self._start("beat", partial(parts.run_beat, self._state))
         self._wait_for_web()
 
-    def _start_postgres(self) -> None:
+    def _load(self) -> None:
+        if self._console.is_terminal:
+            self._console.print("Loading", style="bright_black", end="\r")
+        try:
+            parts.load()
+        except SystemCheckError as error:
+            self._console.print(str(error), markup=False, soft_wrap=True, style="red")
+            raise StartFailed from error
+
+    def _start_postgres(self) -> PostgresServer:
         log = Log(self._state / "logs" / "postgres.log")
         server = PostgresServer(
             postgres_home(self._state),
@@ -125,6 +135,9 @@ class Supervisor:
             kill_group=False,
         )
         child.start(now=time.monotonic())
+        return server
+
+    def _wait_for(self, server: PostgresServer) -> None:
         began = time.monotonic()
         while not server.is_ready():
             if time.monotonic() - began > 3:
@@ -133,49 +146,37 @@ class Supervisor:
             self._pump(server.is_ready, at_most_s=0.02)
 
     def _prepare(self) -> None:
-        argv = [sys.executable, "-m", "uptime.embedded.prepare"]
-        process = spawn(argv + (["--demo"] if self._demo else []), env=self._env, cwd=PROJECT)
+        process = Forked(partial(parts.run_prepare, demo=self._demo), name="prepare")
         try:
             self._pump(lambda: process.poll() is not None)
         finally:
             if process.poll() is None:
-                process.terminate()
-                with contextlib.suppress(subprocess.TimeoutExpired):
-                    process.wait(5)
-        if process.returncode != 0:
+                process.send_signal(signal.SIGTERM)
+                process.wait(5)
+        if process.poll() != 0:
             raise StartFailed
-
-    def _web_command(self) -> list[str]:
-        memory = Path("/dev/shm")
-        return [
-            "gunicorn",
-            *("--bind", f"fd://{self._web.fileno()}", "--workers", "1"),
-            *("--worker-class", "gthread", "--threads", "8", "--keep-alive", "30"),
-            *("--timeout", "60", "--graceful-timeout", "5", "--no-control-socket"),
-            *(("--worker-tmp-dir", str(memory)) if os.access(memory, os.W_OK) else ()),
-            *("--access-logfile", "-", "uptime.wsgi:application"),
-        ]
 
     def _start(
         self,
         name: str,
-        module: list[str],
+        main: Callable[[], object],
         *,
-        pass_fds: tuple[int, ...] = (),
+        keep: tuple[int, ...] = (),
         signals: tuple[signal.Signals, ...] = (signal.SIGTERM,),
     ) -> None:
-        program = Program(
-            argv=[sys.executable, "-m", *module], env=self._env, cwd=PROJECT, pass_fds=pass_fds
+        child = Child(
+            name,
+            lambda output: Forked(main, name=name, output=output, keep=keep),
+            log=Log(self._state / "logs" / f"{name}.log"),
+            say=self._say,
+            stop_signals=signals,
         )
-        log = Log(self._state / "logs" / f"{name}.log")
-        child = Child(name, program.launch, log=log, say=self._say, stop_signals=signals)
         self._children[name] = child
         child.start(now=time.monotonic())
         self._write_book()
 
     def _child_environment(self, environ: Mapping[str, str]) -> dict[str, str]:
-        env = {**environ, "DJANGO_SETTINGS_MODULE": "uptime.settings", "PYTHONUNBUFFERED": "1"}
-        env["PYTHONPATH"] = os.pathsep.join(filter(None, [str(PROJECT), environ.get("PYTHONPATH")]))
+        env = {**environ, "DJANGO_SETTINGS_MODULE": "uptime.settings"}
         env.setdefault("UPTIME_SITE_URL", self._address)
         port = self._web.getsockname()[1]
         env.setdefault("UPTIME_INGEST_URL", f"http://127.0.0.1:{port}/ingest/v1/results")
@@ -252,8 +253,8 @@ class Supervisor:
     def _take(self, child: Child) -> None:
         data = child.read()
         child.log.write(data)
-        *lines, rest = (self._parts.get(child.name, b"") + data).split(b"\n")
-        self._parts[child.name] = rest[-10_000:]
+        *lines, rest = (self._unfinished.get(child.name, b"") + data).split(b"\n")
+        self._unfinished[child.name] = rest[-10_000:]
         for line in lines:
             text = line.decode(errors="replace").rstrip()
             if text and (self._verbose or is_trouble(text)):
@@ -304,21 +305,17 @@ class Supervisor:
 
     def _summary(self) -> None:
         self._lock.tell(self._address)
-        table = Table.grid(padding=(0, 2))
-        table.add_column(style="bold")
-        table.add_column(overflow="fold")
-        table.add_row("Uptime is running at", self._address)
-        for login in self._logins():
-            table.add_row(login[0], login[1])
+        rows = [("Uptime is running at", self._address), *self._logins()]
         if self._environment.email.host:
             mail = f"to {self._environment.email.host}:{self._environment.email.port}"
         else:
             mail = f"to files in {self._state / 'mail'} (operators read them on a page)"
-        table.add_row("Mail goes", mail)
-        table.add_row("Logs", str(self._state / "logs"))
-        table.add_row("Stop", "Ctrl-C")
+        rows += [("Mail goes", mail), ("Logs", str(self._state / "logs")), ("Stop", "Ctrl-C")]
         self._console.print()
-        self._console.print(table, soft_wrap=True, highlight=False)
+        for name, text in rows:
+            line = Text(f"{name:<22}", style="bold")
+            line.append(text, style="not bold")
+            self._console.print(line, soft_wrap=True, highlight=False)
 
     def _logins(self) -> list[tuple[str, str]]:
         """What the demo left in demo.json: {"logins": [{"role", "email", "password"}]}."""

@@ -1,0 +1,88 @@
+"""What each child runs once it is a copy of the supervisor, and what the supervisor loads before it copies itself."""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import os
+import socket
+import sys
+from pathlib import Path
+
+# Beside Django itself: what the children would otherwise each load for themselves.
+SHARED_MODULES = (
+    "celery.bin.celery",
+    "celery.bin.worker",
+    "celery.bin.beat",
+    "celery.worker",
+    "celery.concurrency.thread",
+    "kombu.transport.pgmq",
+    "gunicorn.app.wsgiapp",
+    "gunicorn.workers.gthread",
+    "uptime.celery",
+    "uptime.jobs",
+    "uptime.engine",
+)
+QUIET = ("--without-gossip", "--without-mingle", "--without-heartbeat", "-l", "INFO")
+
+
+def load() -> None:
+    """Load Django, the tasks and the addresses of the site; SystemCheckError if the settings are wrong."""
+    import django
+    from django.core.management import call_command
+
+    django.setup()
+    with open(os.devnull, "w") as nowhere:
+        call_command("check", stdout=nowhere)
+    for name in SHARED_MODULES:
+        importlib.import_module(name)
+    # What lives now lives for ever: the collector need not touch (and so copy) the shared pages.
+    gc.collect()
+    gc.freeze()
+
+
+def run_web(descriptor: int) -> None:
+    """The web server, on the socket that the supervisor holds: no request is refused while it restarts."""
+    from gunicorn.app.wsgiapp import WSGIApplication  # type: ignore[import-untyped]
+
+    memory = "/dev/shm"
+    sys.argv = [
+        "gunicorn",
+        *("--bind", f"fd://{descriptor}", "--workers", "1"),
+        *("--worker-class", "gthread", "--threads", "8", "--keep-alive", "30"),
+        *("--timeout", "60", "--graceful-timeout", "5", "--no-control-socket"),
+        *(("--worker-tmp-dir", memory) if os.access(memory, os.W_OK) else ()),
+        *("--access-logfile", "-", "uptime.wsgi:application"),
+    ]
+    WSGIApplication("%(prog)s [OPTIONS] [APP_MODULE]", prog="gunicorn").run()
+
+
+def run_worker(queue: str) -> None:
+    """One Celery worker for one queue."""
+    from uptime.celery import app
+
+    name = f"{queue}@{socket.gethostname()}"
+    app.worker_main(["worker", "-Q", queue, "-n", name, "--pool=threads", "-c", "4", *QUIET])
+
+
+def run_beat(state_dir: Path) -> None:
+    """The clock of the periodic jobs."""
+    from uptime.celery import app
+
+    app.start(["beat", "-s", str(state_dir / "beat-schedule"), "--pidfile=", "-l", "INFO"])
+
+
+def run_target(state_dir: Path) -> None:
+    """The demo's target site."""
+    import asyncio
+
+    from uptime.embedded.target import run
+
+    asyncio.run(run(state_dir))
+
+
+def run_prepare(*, demo: bool) -> int:
+    """Database and static files, with progress on the terminal."""
+    from uptime.embedded.prepare import run
+
+    return run(demo=demo)
