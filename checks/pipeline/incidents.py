@@ -1,4 +1,8 @@
-"""Hop 7: decisions > Incident and Event rows, in the transaction that evaluated; replay safe by their unique keys."""
+"""Hop 7: decisions > Incident and Event rows, in the transaction that evaluated.
+
+Replay safe: a result is evaluated only in the transaction that stored it first, and one incident of a check is open
+at most.
+"""
 
 from __future__ import annotations
 
@@ -70,7 +74,8 @@ def close_incident(one: Loaded, closed: ClosedIncident) -> int | None:
     if incident_id is not None:
         Incident.objects.across_clients().filter(pk=incident_id, resolved_at=None).update(
             ended_at=at(closed.ended),
-            resolved_at=at(closed.resolved),
+            # a region that lags behind another may confirm the recovery with an older slot
+            resolved_at=at(max(closed.resolved, closed.ended)),
             first_good_at=None if closed.silent else at(closed.ended),
             silent=closed.silent,
         )
@@ -79,21 +84,18 @@ def close_incident(one: Loaded, closed: ClosedIncident) -> int | None:
 
 def _open(turn: Turn, opened: OpenedIncident, confirmed_by: list[list[Any]]) -> Incident:
     result = turn.result
-    incident, _ = Incident.objects.across_clients().get_or_create(
+    return Incident.objects.create(
+        client_id=turn.loaded.client_id,
         subject_id=turn.loaded.check_id,
+        started_at=at(opened.started),
         opened_at=at(opened.opened),
-        defaults={
-            "client_id": turn.loaded.client_id,
-            "started_at": at(opened.started),
-            "last_good_at": None if opened.last_good is None else at(opened.last_good),
-            "first_bad_at": at(opened.first_bad),
-            "reason": result.reason.value,
-            "message": result.message,
-            "http_status": result.http_status,
-            "document": {**result.document, "confirmed_by": confirmed_by},
-        },
+        last_good_at=None if opened.last_good is None else at(opened.last_good),
+        first_bad_at=at(opened.first_bad),
+        reason=result.reason.value,
+        message=result.message,
+        http_status=result.http_status,
+        document={**result.document, "confirmed_by": confirmed_by},
     )
-    return incident
 
 
 def _event(turn: Turn, kind: Event.Kind, incident_id: int | None, second: int) -> Event:
