@@ -4,7 +4,7 @@ SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .PHONY: help setup dev assets up test check lock bench
 
-PYTHON ?= $(shell command -v python3.12 || command -v python3.11 || command -v python3)
+PYTHON ?=
 BIN := .venv/bin
 UV := $(BIN)/uv
 COMPILE := $(UV) pip compile --quiet --universal --generate-hashes --no-header --no-annotate
@@ -24,27 +24,32 @@ setup: .venv/.stamp-runtime
 dev: .venv/.stamp-dev
 
 $(UV): requirements/bootstrap.lock
-	@"$(PYTHON)" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13))' || \
-		{ echo "Python 3.11 or 3.12 is needed; $(PYTHON) is $$("$(PYTHON)" -V 2>&1). Name another: make PYTHON=/path/to/python3.11"; exit 1; }
 	@echo "Making the Python environment in .venv"
-	@test -x $(BIN)/python || "$(PYTHON)" -m venv .venv || \
-		{ echo "$(PYTHON) -m venv failed; on Debian and Ubuntu: apt install python3-venv"; rm -rf .venv; exit 1; }
+	@fits='import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13))'; \
+	test -x $(BIN)/python && exit 0; \
+	for python in "$(PYTHON)" python3 python3.12 python3.11 python; do \
+		if "$$python" -c "$$fits" 2>/dev/null; then \
+			"$$python" -m venv .venv && exit 0; \
+			rm -rf .venv; echo "$$python -m venv failed; on Debian and Ubuntu: apt install python3-venv"; exit 1; \
+		fi; \
+	done; \
+	echo "Python 3.11 or 3.12 is needed. Name one: make PYTHON=/path/to/python3.11"; exit 1
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bootstrap.lock
 	@touch $(UV)
 
 .venv/.stamp-runtime: requirements.lock $(UV)
 	@echo "Installing the packages"
-	@$(UV) pip install --python $(BIN)/python --require-hashes -r requirements.lock
+	@$(UV) pip install --python $(BIN)/python --compile-bytecode --require-hashes -r requirements.lock
 	@touch $@
 
 .venv/.stamp-dev: requirements/dev.lock requirements.lock $(UV)
 	@echo "Installing the packages and the development tools"
-	@$(UV) pip install --python $(BIN)/python --require-hashes -r requirements/dev.lock
+	@$(UV) pip install --python $(BIN)/python --compile-bytecode --require-hashes -r requirements/dev.lock
 	@touch .venv/.stamp-runtime $@
 
 .venv/.stamp-node: requirements/node.lock $(UV)
 	@echo "Installing Node (the system has none of version 20 or newer)"
-	@$(UV) pip install --python $(BIN)/python --require-hashes -r requirements/node.lock
+	@$(UV) pip install --python $(BIN)/python --compile-bytecode --require-hashes -r requirements/node.lock
 	@touch $@
 
 assets: static/dist/app.css
