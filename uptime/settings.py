@@ -57,6 +57,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "clients.access.ClientMiddleware",
+    "clients.zones.ZoneMiddleware",
 ]
 
 ROOT_URLCONF = "uptime.urls"

@@ -6,4 +6,8 @@ from django.urls import URLPattern, URLResolver, include, path
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("accounts/", include("allauth.urls")),
+    path("", include("clients.urls")),
+    path("", include("checks.urls")),
+    path("", include("alerts.urls")),
+    path("", include("dashboard.urls")),
 ]

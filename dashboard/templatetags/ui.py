@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from typing import Any, Final
@@ -13,8 +13,13 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 
+from alerts.models import Delivery
+from checks.models import Incident
+from clients.models import AuditEvent
 from dashboard import figures, icons
+from dashboard.phases import Phases, waterfall
 from dashboard.strips import Strip
+from fanout_lambdas.shared.contracts import Result
 
 register = template.Library()
 
@@ -42,13 +47,10 @@ BADGES: Final = {
     "void": Badge(css="is-none", icon="state-none", word="Not counted"),
     "open": Badge(css="is-down", icon="state-down", word="Ongoing"),
     "ended": Badge(css="is-up", icon="state-up", word="Resolved"),
-    "sent": Badge(css="is-up", icon="state-up", word="Sent"),
-    "pending": Badge(css="is-checking", icon="state-checking", word="On its way"),
-    "retrying": Badge(css="is-slow", icon="state-slow", word="Trying again"),
-    "sending": Badge(css="is-checking", icon="state-checking", word="Sending"),
-    "failed": Badge(css="is-down", icon="state-down", word="Failed"),
+    "sent": Badge(css="is-up", icon="state-up", word="Delivered"),
+    "queued": Badge(css="is-checking", icon="state-checking", word="Waiting"),
+    "sending": Badge(css="is-checking", icon="state-checking", word="Being sent"),
     "dead": Badge(css="is-down", icon="state-down", word="Failed"),
-    "skipped": Badge(css="is-none", icon="state-none", word="Not sent"),
 }
 _UNKNOWN_BADGE: Final = Badge(css="is-none", icon="state-none", word="")
 
@@ -91,6 +93,21 @@ def state_icon(value: str) -> SafeString:
 def drawing(value: Any) -> SafeString:
     """A strip's or a chart's SVG; `dashboard.charts` has escaped whatever stands in it."""
     return mark_safe(value.svg if value else "")
+
+
+@register.simple_tag
+def waterfall_of(result: Result) -> SafeString:
+    """The phases of a result that was not stored."""
+    known = result.phases
+    dns, connect, tls, send, wait, receive = (
+        (value or 0) / 1_000
+        for value in (
+            *(known.dns_us, known.connect_us, known.tls_us),
+            *(known.send_us, known.wait_us, known.receive_us),
+        )
+    )
+    phases = Phases(dns=dns, connect=connect, tls=tls, wait=send + wait, receive=receive)
+    return mark_safe(waterfall(phases).svg)
 
 
 @register.filter
@@ -174,6 +191,102 @@ def monogram(name: str) -> str:
     """Two letters for a name: the initials, or the first two."""
     parts = [part for part in str(name).replace("@", " ").split() if part[:1].isalnum()]
     return (parts[0][:1] + parts[1][:1] if len(parts) > 1 else str(name)[:2]).upper()
+
+
+# Rows ------------------------------------------------------------------------------------------
+
+
+@register.filter
+def incident_length(incident: Incident) -> str:
+    """How long it lasted, or has lasted."""
+    end = incident.ended_at or timezone.now()
+    length = figures.format_duration((end - incident.started_at).total_seconds())
+    return length if incident.ended_at else f"{length} so far"
+
+
+@register.filter
+def delivery_delay(delivery: Delivery) -> str:
+    """From the moment the fact was known to the moment the other side accepted the message."""
+    if delivery.sent_at is None:
+        return "–"
+    return figures.format_duration((delivery.sent_at - delivery.occurred_at).total_seconds())
+
+
+@register.filter
+def change_words(event: AuditEvent) -> str:
+    """An audit line in words: "Changed interval_s, url"."""
+    verb = event.action.rpartition(".")[2]
+    changed = event.detail.get("changes") if isinstance(event.detail, dict) else None
+    if changed:
+        return "Changed " + ", ".join(_FIELD_WORDS.get(name, name) for name in sorted(changed))
+    return verb.capitalize()
+
+
+_FIELD_WORDS: Final = {
+    "name": "name",
+    "url": "address",
+    "method": "method",
+    "headers": "headers",
+    "body": "body",
+    "timeout_ms": "timeout",
+    "follow_redirects": "redirects",
+    "max_redirects": "redirect limit",
+    "verify_tls": "TLS verification",
+    "family": "IP version",
+    "expected_status": "expected status",
+    "keyword": "text present",
+    "keyword_absent": "text absent",
+    "max_latency_ms": "slow limit",
+    "cert_min_days": "certificate days",
+    "interval_s": "interval",
+    "regions": "regions",
+    "down_after": "failures before down",
+    "up_after": "good answers before up",
+    "quorum": "quorum",
+    "rotate": "rotation",
+}
+
+
+@register.filter
+def assertion_word(kind: str) -> str:
+    return _FIELD_WORDS.get(kind, kind.replace("_", " ")).capitalize()
+
+
+@register.filter
+def hears_words(kinds: Sequence[str]) -> str:
+    known = {"down": "outages", "up": "recoveries", "degraded": "slowness", "recovered": "its end"}
+    chosen = [word for kind, word in known.items() if kind in kinds]
+    return ", ".join(chosen) or "nothing"
+
+
+_RUN_BADGES: Final = {
+    "planned": ("new", "Planned"),
+    "running": ("checking", "Running"),
+    "done": ("up", "Complete"),
+    "partial": ("degraded", "Partial"),
+    "missed": ("down", "Missed"),
+}
+
+
+@register.filter
+def run_badge(run_state: str) -> SafeString:
+    value, word = _RUN_BADGES[run_state]
+    return state(value, "", word)
+
+
+@register.filter
+def share(value: float | None) -> str:
+    return "–" if value is None else figures.format_share(value, 2)
+
+
+@register.filter
+def epoch(second: int) -> SafeString:
+    return moment(datetime.fromtimestamp(second, UTC))
+
+
+@register.filter
+def item(mapping: Mapping[Any, Any], key: Any) -> Any:
+    return mapping.get(key, "")
 
 
 # Forms -------------------------------------------------------------------------------------------

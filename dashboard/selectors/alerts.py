@@ -1,0 +1,92 @@
+"""A client's channels and what was sent to them (hop 10)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from django.db.models import Max, QuerySet
+
+from alerts.models import Attempt, Channel, ChannelKind, Delivery
+from clients.models import Client
+
+PAGE_SIZE = 50
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChannelCard:
+    """A channel, its target without what could be a secret, and its newest delivery."""
+
+    channel: Channel
+    target: str
+    newest: Delivery | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveryPage:
+    rows: list[Delivery]
+    older: int | None
+
+
+def live_channels(client: Client) -> QuerySet[Channel]:
+    return Channel.objects.for_client(client).filter(deleted_at=None).order_by("name", "pk")
+
+
+def channel_cards(client: Client) -> list[ChannelCard]:
+    channels = list(live_channels(client))
+    newest = dict(
+        Delivery.objects.for_client(client)
+        .filter(channel__in=[channel.pk for channel in channels])
+        .values_list("channel")
+        .annotate(newest=Max("pk"))
+    )
+    deliveries = Delivery.objects.for_client(client).in_bulk(list(newest.values()))
+    return [
+        ChannelCard(
+            channel=channel,
+            target=masked_target(channel),
+            newest=deliveries.get(newest.get(channel.pk, 0)),
+        )
+        for channel in channels
+    ]
+
+
+def masked_target(channel: Channel) -> str:
+    """An address as it is; of a webhook only the host, because its path may hold a token."""
+    if channel.kind != ChannelKind.WEBHOOK:
+        return channel.target
+    try:
+        parts = urlsplit(channel.target)
+        host = parts.hostname or ""
+        port = f":{parts.port}" if parts.port else ""
+    except ValueError:
+        return "…"
+    return f"{parts.scheme}://{host}{port}/…"
+
+
+def delivery_page(
+    client: Client | None, *, state: str = "", before: int | None = None
+) -> DeliveryPage:
+    """Deliveries, newest first; without a client those of all clients, for operators."""
+    rows = (
+        Delivery.objects.across_clients() if client is None else Delivery.objects.for_client(client)
+    )
+    if state == "failed":
+        rows = rows.filter(state=Delivery.State.DEAD)
+    elif state in Delivery.State.values:
+        rows = rows.filter(state=state)
+    if before is not None:
+        rows = rows.filter(pk__lt=before)
+    found = list(rows.select_related("channel", "client").order_by("-pk")[: PAGE_SIZE + 1])
+    more = len(found) > PAGE_SIZE
+    found = found[:PAGE_SIZE]
+    return DeliveryPage(rows=found, older=found[-1].pk if more else None)
+
+
+def delivery_of(client: Client, number: int) -> Delivery | None:
+    rows = Delivery.objects.for_client(client).select_related("channel")
+    return rows.filter(pk=number).first()
+
+
+def attempts_of(client: Client, delivery: Delivery) -> list[Attempt]:
+    return list(Attempt.objects.for_client(client).filter(delivery=delivery).order_by("number"))

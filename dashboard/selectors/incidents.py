@@ -1,0 +1,138 @@
+"""A client's incidents (hop 10)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db.models import QuerySet
+
+from alerts.models import Delivery
+from checks.models import Incident
+from clients.models import Client
+
+PAGE_SIZE = 50
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cursor:
+    """One page of rows by number, newest first, and where its neighbours begin."""
+
+    rows: list[Incident]
+    older: int | None
+
+
+def _incidents(client: Client) -> QuerySet[Incident]:
+    return Incident.objects.for_client(client).select_related("subject")
+
+
+def open_incidents(client: Client) -> list[Incident]:
+    return list(_incidents(client).filter(resolved_at=None).order_by("-started_at"))
+
+
+def closed_incidents(client: Client, *, before: int | None = None) -> Cursor:
+    """Incidents that are over, by number: the number grows with the time of opening."""
+    rows = _incidents(client).exclude(resolved_at=None).order_by("-pk")
+    if before is not None:
+        rows = rows.filter(pk__lt=before)
+    found = list(rows[: PAGE_SIZE + 1])
+    more = len(found) > PAGE_SIZE
+    found = found[:PAGE_SIZE]
+    return Cursor(rows=found, older=found[-1].pk if more else None)
+
+
+def incident_of(client: Client, number: int) -> Incident | None:
+    return _incidents(client).select_related("acknowledged_by").filter(pk=number).first()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One moment of an incident's timeline."""
+
+    at: datetime
+    icon: str
+    look: str
+    title: str
+    text: str = ""
+    delivery: Delivery | None = None
+
+
+def deliveries_of(client: Client, incident: Incident) -> list[Delivery]:
+    rows = Delivery.objects.for_client(client).filter(notices__event__incident=incident)
+    return list(rows.select_related("channel").order_by("pk").distinct())
+
+
+def timeline_of(client: Client, incident: Incident) -> list[Step]:
+    """First failure, confirmations, opening, alerts, recovery: in the order of time."""
+    steps = [
+        Step(
+            at=incident.first_bad_at,
+            icon="state-checking",
+            look="is-checking",
+            title="First failure",
+            text=incident.message,
+        ),
+        Step(
+            at=incident.opened_at,
+            icon="state-down",
+            look="is-down",
+            title="Confirmed down",
+            text=_confirmation(incident),
+        ),
+    ]
+    if incident.last_good_at:
+        steps.append(
+            Step(
+                at=incident.last_good_at,
+                icon="state-up",
+                look="is-up",
+                title="Last good answer before",
+            )
+        )
+    if incident.acknowledged_at:
+        who = incident.acknowledged_by.get_full_name() if incident.acknowledged_by else "someone"
+        steps.append(
+            Step(
+                at=incident.acknowledged_at,
+                icon="user",
+                look="is-maintenance",
+                title=f"Acknowledged by {who}",
+            )
+        )
+    for delivery in deliveries_of(client, incident):
+        steps.append(
+            Step(
+                at=delivery.sent_at or delivery.created_at,
+                icon="alerts" if delivery.sent_at else "mute",
+                look="is-maintenance" if delivery.sent_at else "is-slow",
+                title=f"{delivery.channel.name}: {delivery.get_state_display().lower()}",
+                text=delivery.summary,
+                delivery=delivery,
+            )
+        )
+    if incident.ended_at and not incident.silent:
+        steps.append(
+            Step(at=incident.ended_at, icon="state-up", look="is-up", title="First good answer")
+        )
+    if incident.resolved_at:
+        steps.append(
+            Step(
+                at=incident.resolved_at,
+                icon="state-paused" if incident.silent else "state-up",
+                look="is-paused" if incident.silent else "is-up",
+                title="Closed, because the check was paused or deleted"
+                if incident.silent
+                else "Confirmed up again",
+            )
+        )
+    order = {"Last good answer before": 0, "First failure": 1, "Confirmed down": 2}
+    return sorted(steps, key=lambda step: (step.at, order.get(step.title, 3)))
+
+
+def _confirmation(incident: Incident) -> str:
+    confirmed = incident.document.get("confirmed_by", [])
+    if not confirmed:
+        return ""
+    places = sorted({str(row[1]) for row in confirmed})
+    times = len(confirmed)
+    return f"{times} failing {'result' if times == 1 else 'results'} from {', '.join(places)}"

@@ -1,0 +1,1 @@
+"""Pages that only read: a client's and the operators'."""

@@ -1,0 +1,234 @@
+"""A client's checks: overview, list, one check, one result (hop 10)."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import urlencode
+
+from django.http import Http404, HttpResponse
+from django.shortcuts import render
+from django.utils import timezone
+from django.views.decorators.http import require_safe
+
+from checks.models import Check, State
+from clients.access import ClientRequest, member_required
+from dashboard.phases import waterfall
+from dashboard.selectors import checks as listing
+from dashboard.selectors import detail, incidents, results
+from dashboard.strips import minute_strip
+from dashboard.views.live import answer, live_part
+from fanout_lambdas.shared.slots import phase
+
+RESULTS_PER_PAGE = 20
+_OUR_FAULT_AFTER = timedelta(minutes=3)
+
+
+@require_safe
+@member_required
+def overview(request: ClientRequest) -> HttpResponse:
+    """One sentence on how things are, what needs somebody, and the worst checks first."""
+    now, zone = timezone.now(), timezone.get_current_timezone()
+    client = request.client
+    counts = listing.counts_by_state(client)
+    page = listing.check_page(client, listing.CheckFilter(), now=now, zone=zone)
+    context = {
+        "counts": counts,
+        "total": sum(counts.values()),
+        "rows": page.rows[:8],
+        "more": page.total - len(page.rows[:8]),
+        "verdict": verdict_of(counts),
+        "tiles": tiles_of(counts),
+        "incidents": incidents.open_incidents(client),
+        "recent": incidents.closed_incidents(client).rows[:5],
+        "expiring": [
+            row
+            for row in page.rows
+            if row.cert_not_after and row.cert_not_after < now + timedelta(days=14)
+        ],
+        "listening": listing.listening_channels(client),
+        "can_write": request.membership.can_write,
+        "now": now,
+    }
+    part = live_part(request, "dashboard/overview_live.html", context, down=counts["down"])
+    return answer(request, "dashboard/overview.html", part, context)
+
+
+def verdict_of(counts: dict[str, int]) -> tuple[str, str]:
+    """(state, sentence) for all checks together: the worst gives the colour, each has its number."""
+    words = {"down": "down", "degraded": "slow", "unknown": "without data"}
+    bad = [(state, f"{counts[state]} {word}") for state, word in words.items() if counts[state]]
+    total = sum(counts.values())
+    running = total - counts["paused"]
+    if bad:
+        return bad[0][0], ", ".join(words for _, words in bad)
+    if not running:
+        return "paused", "Everything is paused"
+    if counts["new"] == running:
+        return "new", "Waiting for the first results"
+    up = counts["up"]
+    return "up", f"All {up} up" if up > 1 else "Your check is up"
+
+
+def tiles_of(counts: dict[str, int]) -> list[tuple[str, str, int]]:
+    words = {"down": "Down", "degraded": "Slow", "unknown": "No data", "up": "Up"}
+    words |= {"paused": "Paused", "new": "New"}
+    always = {"down", "degraded", "up"}
+    return [(s, word, counts[s]) for s, word in words.items() if counts[s] or s in always]
+
+
+@require_safe
+@member_required
+def check_list(request: ClientRequest) -> HttpResponse:
+    now, zone = timezone.now(), timezone.get_current_timezone()
+    client = request.client
+    wanted = listing.CheckFilter(
+        state=request.GET.get("state", "") if request.GET.get("state") in State.values else "",
+        text=request.GET.get("q", "").strip()[:100],
+        page=_page_number(request.GET.get("page", "")),
+    )
+    page = listing.check_page(client, wanted, now=now, zone=zone)
+    counts = listing.counts_by_state(client)
+    total = sum(counts.values())
+    query = {name: value for name, value in (("state", wanted.state), ("q", wanted.text)) if value}
+    context = {
+        "page": page,
+        "wanted": wanted,
+        "tiles": tiles_of(counts),
+        "total": total,
+        "limit": client.check_limit,
+        "listening": listing.listening_channels(client),
+        "newer": f"?{urlencode({**query, 'page': page.page - 1})}" if page.page > 1 else "",
+        "older": f"?{urlencode({**query, 'page': page.page + 1})}"
+        if page.page < page.pages
+        else "",
+        "can_write": request.membership.can_write,
+        "now": now,
+    }
+    part = live_part(request, "dashboard/check_list_live.html", context, down=counts["down"])
+    return answer(request, "dashboard/check_list.html", part, context)
+
+
+def _page_number(text: str) -> int:
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 7 else 1
+
+
+def check_or_404(request: ClientRequest, number: int) -> Check:
+    check = listing.live_checks(request.client).filter(pk=number).first()
+    if check is None:
+        raise Http404("no such check of this client")
+    return check
+
+
+@require_safe
+@member_required
+def check_detail(request: ClientRequest, number: int) -> HttpResponse:
+    """Everything known of one check: state, figures, chart, results, incidents, deliveries."""
+    now, zone = timezone.now(), timezone.get_current_timezone()
+    client, check = request.client, check_or_404(request, number)
+    span = request.GET.get("range", "24h")
+    span = span if span in detail.RANGES else "24h"
+    failures = request.GET.get("failures") == "1"
+    before = _moment(request.GET.get("before", ""))
+    found = results.newest_results(
+        client,
+        check,
+        before=before or now + timedelta(seconds=1),
+        count=RESULTS_PER_PAGE,
+        failures=failures,
+    )
+    rows = found[:RESULTS_PER_PAGE]
+    evidence = results.evidence_of(client, check, rows)
+    (row,) = listing.check_rows(client, [check], now=now, zone=zone)
+    incident = detail.open_incident(client, check)
+    context: dict[str, Any] = {
+        "check": check,
+        "row": row,
+        "incident": incident,
+        "strip": minute_strip(
+            listing.cells_of(
+                check,
+                results.outcomes(client, [check], start=now - timedelta(hours=1), end=now).get(
+                    check.pk, []
+                ),
+                now=now,
+            ),
+            zone=zone,
+            stretch=True,
+        ),
+        "figures": detail.figures_of(client, check, now=now),
+        "chart": detail.chart_of(client, check, span=detail.RANGES[span], now=now, zone=zone),
+        "range": span,
+        "ranges": list(detail.RANGE_WORDS.items()),
+        "results": [
+            (one, evidence[one.key].message if one.key in evidence else "") for one in rows
+        ],
+        "failures": failures,
+        "paged": before is not None,
+        "older": _older(rows, span, failures) if len(found) > RESULTS_PER_PAGE else "",
+        "regions": results.region_names(),
+        "incidents": detail.incidents_of(client, check),
+        "deliveries": detail.deliveries_of(client, check),
+        "changes": detail.changes_of(client, check),
+        "next_at": next_slot(check, now),
+        "silent_since": silent_since(check, row.last_at, now),
+        "listening": listing.listening_channels(client),
+        "can_write": request.membership.can_write,
+        "now": now,
+    }
+    part = live_part(
+        request, "dashboard/check_live.html", context, down=int(check.state == State.DOWN)
+    )
+    return answer(request, "dashboard/check.html", part, context)
+
+
+def next_slot(check: Check, now: datetime) -> datetime | None:
+    """When the check is due next; None while it is paused."""
+    if check.paused_at is not None:
+        return None
+    second = int(now.timestamp())
+    behind = (second - phase(check.pk, check.interval_s)) % check.interval_s
+    return datetime.fromtimestamp(second - behind + check.interval_s, UTC)
+
+
+def silent_since(check: Check, last_at: datetime | None, now: datetime) -> datetime | None:
+    """Since when we, not the target, owe results; None while they come."""
+    if check.paused_at is not None or check.state == State.NEW or last_at is None:
+        return None
+    allowed = max(_OUR_FAULT_AFTER, timedelta(seconds=3 * check.interval_s))
+    return last_at if now - last_at > allowed else None
+
+
+def _older(rows: list[results.Seen], span: str, failures: bool) -> str:
+    query: dict[str, str] = {"range": span, "before": str(int(rows[-1].at.timestamp()))}
+    if failures:
+        query["failures"] = "1"
+    return f"?{urlencode(query)}#results"
+
+
+def _moment(text: str) -> datetime | None:
+    if not (text.isascii() and text.isdigit() and len(text) <= 11):
+        return None
+    return datetime.fromtimestamp(int(text), UTC)
+
+
+@require_safe
+@member_required
+def result_detail(request: ClientRequest, number: int, second: int, region: int) -> HttpResponse:
+    """One result: its phases on one axis, and what it had to show."""
+    client, check = request.client, check_or_404(request, number)
+    seen = results.one_result(client, check, second=second, region=region)
+    if seen is None:
+        raise Http404("no such result; results are kept for two days")
+    evidence = results.evidence_of(client, check, [seen]).get(seen.key)
+    return render(
+        request,
+        "dashboard/result.html",
+        {
+            "check": check,
+            "seen": seen,
+            "region": results.region_names().get(seen.region, ""),
+            "waterfall": waterfall(detail.phases_of(seen)),
+            "evidence": evidence,
+        },
+    )
