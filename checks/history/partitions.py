@@ -1,4 +1,4 @@
-"""Partitions of the result tables: made ahead of time, dropped when their time is over; none is a default."""
+"""Partitions of the result tables, made ahead of time. None is a default: a stray row is an error, not a leak."""
 
 from __future__ import annotations
 
@@ -9,21 +9,11 @@ from django.db import OperationalError, connection, transaction
 from psycopg import sql
 
 DAYS_AHEAD = 3
-KEEP_DAYS = 2
-KEEP_MONTHS = 13
 BY_DAY = ("result", "evidence")
 BY_MONTH = ("rollup_hour",)
 LOCK_TIMEOUT = "2s"
 """Nothing may wait longer behind us; whoever fails is tried again an hour later."""
 _ADVISORY_KEY = 0x7061727469746E73
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PartitionReport:
-    created: tuple[str, ...] = ()
-    dropped: tuple[str, ...] = ()
-    postponed: tuple[str, ...] = ()
-    """Not dropped: still needed by the rollups, or in use."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -35,15 +25,12 @@ class Span:
     suffix: str
 
 
-def ensure_partitions(*, now: datetime, days_ahead: int = DAYS_AHEAD) -> PartitionReport:
-    """Make what is needed from 24 hours back (the oldest result taken) to `days_ahead`; drop what is over."""
+def ensure_partitions(*, now: datetime, days_ahead: int = DAYS_AHEAD) -> list[str]:
+    """Make what is needed from 24 hours back (the oldest result taken) to `days_ahead`; names of the new ones."""
     created: list[str] = []
     for table, span in _wanted(now, days_ahead):
         created += _create(table, span)
-    dropped, postponed = _drop_old(now)
-    return PartitionReport(
-        created=tuple(created), dropped=tuple(dropped), postponed=tuple(postponed)
-    )
+    return created
 
 
 def day_of(at: datetime) -> Span:
@@ -93,20 +80,6 @@ def _create(table: str, span: Span) -> list[str]:
     return [name]
 
 
-def _drop_old(now: datetime) -> tuple[list[str], list[str]]:
-    dropped: list[str] = []
-    postponed: list[str] = []
-    oldest_day = day_of(now - timedelta(days=KEEP_DAYS)).suffix
-    oldest_month = month_of(_months_back(now, KEEP_MONTHS)).suffix
-    for tables, oldest in ((BY_DAY, oldest_day), (BY_MONTH, oldest_month)):
-        for table in tables:
-            for name in partitions_of(table):
-                if name.removeprefix(f"{table}_") >= oldest:
-                    continue
-                (dropped if _drop(name) else postponed).append(name)
-    return dropped, postponed
-
-
 def partitions_of(table: str) -> list[str]:
     """Names of the partitions that exist, oldest first."""
     with connection.cursor() as cursor:
@@ -118,7 +91,8 @@ def partitions_of(table: str) -> list[str]:
         return [name for (name,) in cursor.fetchall()]
 
 
-def _drop(name: str) -> bool:
+def drop_partition(name: str) -> bool:
+    """False when somebody uses it; it is tried again later."""
     try:
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute(f"set local lock_timeout = '{LOCK_TIMEOUT}'")
@@ -126,8 +100,3 @@ def _drop(name: str) -> bool:
     except OperationalError:
         return False
     return True
-
-
-def _months_back(at: datetime, months: int) -> datetime:
-    number = at.year * 12 + at.month - 1 - months
-    return at.replace(year=number // 12, month=number % 12 + 1, day=1)

@@ -110,7 +110,7 @@ class Migration(migrations.Migration):
             name='RolledHour',
             fields=[
                 ('hour', models.DateTimeField(primary_key=True, serialize=False)),
-                ('rolled_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ('rolled_at', models.DateTimeField(null=True)),
             ],
         ),
         migrations.CreateModel(

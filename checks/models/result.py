@@ -6,7 +6,6 @@ Numbers, not names, stand in the rows: `OUTCOMES` and `REASONS` are append-only 
 from __future__ import annotations
 
 from django.db import models
-from django.db.models.functions import Now
 
 from clients.models import Client
 from clients.scoping import TenantManager
@@ -110,4 +109,5 @@ class RolledHour(models.Model):
     """An hour whose results stand in `rollup_hour`. A late result takes the row away, and the hour is rolled again."""
 
     hour = models.DateTimeField(primary_key=True)
-    rolled_at = models.DateTimeField(db_default=Now())
+    rolled_at = models.DateTimeField(null=True)
+    """Empty while it is being rolled."""

@@ -35,6 +35,7 @@ from fanout_lambdas.shared.slots import phase
 
 logger = logging.getLogger(__name__)
 
+_LOCK = 0x736E6170
 SLOW_LANE_S = 600
 """A check whose last result timed out rides in the slow lane for this long, or for 3 intervals if that is longer."""
 
@@ -73,6 +74,13 @@ class SnapshotReport:
 
 def take_snapshot(minute: int, *, now: datetime, store: ObjectStore) -> SnapshotReport:
     """Prepare the minute that starts at `minute`; a second call changes nothing."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        # Two ticks at once: the second finds the work done.
+        cursor.execute("select pg_advisory_xact_lock(%s, %s)", [_LOCK, minute // 60])
+        return _take_snapshot(minute, now, store)
+
+
+def _take_snapshot(minute: int, now: datetime, store: ObjectStore) -> SnapshotReport:
     regions = list(Region.objects.filter(active=True).order_by("id"))
     prepared = set(
         MinuteRun.objects.filter(minute=as_time(minute)).values_list("region_id", flat=True)
@@ -94,8 +102,7 @@ def take_snapshot(minute: int, *, now: datetime, store: ObjectStore) -> Snapshot
         data = snapshot.to_bytes()
         store.put(key, data)
     runs = [_run(snapshot, minute, region, key) for region in missing]
-    with transaction.atomic():
-        MinuteRun.objects.bulk_create(runs, ignore_conflicts=True)
+    MinuteRun.objects.bulk_create(runs, ignore_conflicts=True)
     return SnapshotReport(
         minute=minute,
         checks=len(snapshot.checks),
@@ -114,17 +121,6 @@ def load_snapshot(minute: int, *, store: ObjectStore) -> Snapshot | None:
     """The newest snapshot that is not newer than `minute`."""
     newest = newest_snapshot_minute(store, minute)
     return None if newest is None else Snapshot.from_bytes(store.get(snapshot_key(newest)))
-
-
-def prune_snapshots(*, before: int, store: ObjectStore) -> int:
-    """Drop the snapshots of minutes before `before`, except for the newest: it must outlive any pause of ours."""
-    newest = newest_snapshot_minute(store, 2**40)
-    dropped = 0
-    for key in store.list("snapshots/"):
-        if key < snapshot_key(before) and newest is not None and key != snapshot_key(newest):
-            store.delete(key)
-            dropped += 1
-    return dropped
 
 
 def canary_requests() -> tuple[Mapping[str, Any], ...]:

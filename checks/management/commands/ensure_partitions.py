@@ -8,6 +8,7 @@ from django.core.management.base import BaseCommand
 from django.utils import timezone
 
 from checks.history.partitions import ensure_partitions
+from checks.history.retention import drop_old_partitions
 
 
 class Command(BaseCommand):
@@ -16,6 +17,9 @@ class Command(BaseCommand):
     )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        report = ensure_partitions(now=timezone.now())
-        made, dropped = ", ".join(report.created), ", ".join(report.dropped)
-        self.stdout.write(f"Partitions made: {made or 'none'}; dropped: {dropped or 'none'}.")
+        now = timezone.now()
+        made = ensure_partitions(now=now)
+        dropped = drop_old_partitions(now=now)
+        self.stdout.write(
+            f"Partitions made: {', '.join(made) or 'none'}; dropped: {', '.join(dropped) or 'none'}."
+        )

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from checks.models import Check, Region
+from checks.pipeline.slots import marker, take_slots
 from clients.models import Client
 from fanout_lambdas.shared.contracts import (
     Outcome,
@@ -32,7 +33,12 @@ def client(slug: str = "acme", **fields: Any) -> Client:
 
 def check(owner: Client | None = None, region: Region | None = None, **fields: Any) -> Check:
     region = region or local_region()
-    defaults = {"name": "Shop", "url": "http://shop.test/", "regions": [region.id]}
+    defaults = {
+        "name": "Shop",
+        "url": "http://shop.test/",
+        "regions": [region.id],
+        "state_since": at(MINUTE),
+    }
     return Check.objects.create(**{"client": owner or client(), **defaults, **fields})
 
 
@@ -56,6 +62,16 @@ def result(
         outcome=outcome,
         **({"total_us": 120_000, "http_status": 200} | fields),
     )
+
+
+def stored(
+    one: Check, slot: int, outcome: Outcome = Outcome.UP, *, total_us: int = 120_000
+) -> None:
+    """A row as ingest would have left it, without the ways there."""
+    row = marker(
+        slot=slot, check_id=one.pk, client_id=one.client_id, outcome=outcome, now=at(slot + 2)
+    )
+    take_slots([row._replace(total_us=total_us)], region_id=one.regions[0])
 
 
 def batch(

@@ -11,8 +11,8 @@ from django.test.utils import CaptureQueriesContext
 
 from checks.models import Check, MinuteRun, Region, RegionState
 from checks.models.result import OUTCOMES, REASONS
-from checks.pipeline.snapshot import check_plans, prune_snapshots, take_snapshot
-from fanout_lambdas.objectstore import ObjectStore, snapshot_key, snapshot_minutes
+from checks.pipeline.snapshot import check_plans, take_snapshot
+from fanout_lambdas.objectstore import ObjectStore, snapshot_key
 from fanout_lambdas.planning import BATCHED, plan_batches
 from fanout_lambdas.sealing import Sealer, new_key
 from fanout_lambdas.shared.contracts import Outcome, Probe, Reason, Snapshot
@@ -218,13 +218,3 @@ def test_nothing_is_written_per_check(store: ObjectStore) -> None:
         take_snapshot(MINUTE + 60, now=NOW, store=store)
 
     assert len(few) == len(many) < 10
-
-
-def test_old_snapshots_go_but_never_the_newest(store: ObjectStore) -> None:
-    check()
-    for minute in range(3):
-        take_snapshot(MINUTE + 60 * minute, now=NOW, store=store)
-
-    assert prune_snapshots(before=MINUTE + 60, store=store) == 1
-    assert prune_snapshots(before=MINUTE + 6000, store=store) == 1
-    assert snapshot_minutes(store) == [MINUTE + 120]

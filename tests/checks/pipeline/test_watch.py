@@ -1,0 +1,304 @@
+"""Hop 11: silence is accounted for, and told to operators only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from checks.history.partitions import ensure_partitions
+from checks.models import BatchReport, Check, ExtraSlot, MinuteRun, RegionState, Result
+from checks.models.result import OUTCOME_OF
+from checks.pipeline.ingest import ingest_batch
+from checks.pipeline.snapshot import take_snapshot
+from checks.pipeline.watch import watch
+from fanout_lambdas.objectstore import ObjectStore, dispatch_key
+from fanout_lambdas.planning import BATCHED, plan_batches
+from fanout_lambdas.shared.contracts import Batch, DispatchReport, Outcome, Snapshot
+from tests.checks.pipeline.fleet import MINUTE, at, batch, check, client, result, slot_of
+from tests.regions import local_region
+
+pytestmark = pytest.mark.django_db
+OVER = MINUTE + 125
+
+
+class Sent:
+    """An engine that only remembers what it was asked to start."""
+
+    def __init__(self) -> None:
+        self.batches: list[Batch] = []
+
+    def invoke(self, function: str, payload: Mapping[str, Any]) -> None:
+        assert function == "worker"
+        self.batches.append(Batch.from_json(dict(payload)))
+
+
+@pytest.fixture(autouse=True)
+def partitions(db: None) -> None:
+    ensure_partitions(now=at(MINUTE), days_ahead=1)
+
+
+@pytest.fixture
+def sent() -> Sent:
+    return Sent()
+
+
+def prepare(store: ObjectStore, minute: int = MINUTE) -> MinuteRun:
+    take_snapshot(minute, now=at(minute - 30), store=store)
+    return MinuteRun.objects.get(minute=at(minute))
+
+
+def dispatched(store: ObjectStore, **fields: Any) -> None:
+    report = {
+        "minute": MINUTE,
+        "region": "local",
+        "snapshot_minute": MINUTE,
+        "snapshot_age_s": 0,
+        "planned": 1,
+        "batches": 1,
+        "invoked": 1,
+        "started_ms": MINUTE * 1000,
+        "finished_ms": MINUTE * 1000 + 58_000,
+    }
+    store.put(dispatch_key(MINUTE, "local"), DispatchReport(**{**report, **fields}).to_bytes())
+
+
+def answer(*checks: Check, after_s: int = 2) -> None:
+    for one in checks:
+        slot = slot_of(one)
+        ingest_batch(batch([result(one)]), region=local_region(), now=at(slot + after_s))
+
+
+def balance(run: MinuteRun) -> tuple[int, ...]:
+    run.refresh_from_db()
+    counts = (run.planned, run.answered, run.late, run.missed, run.excluded)
+    assert run.planned == sum(counts[1:])
+    return counts
+
+
+def test_a_run_with_every_answer_is_closed_without_an_alarm(store: ObjectStore, sent: Sent) -> None:
+    one = check()
+    run = prepare(store)
+    prepare(store, MINUTE + 60)
+    dispatched(store)
+    answer(one)
+
+    report = watch(now=at(OVER), store=store, invoker=sent)
+
+    assert balance(run) == (1, 1, 0, 0, 0)
+    assert (run.closed_at, run.alarm, run.dispatched) == (at(OVER), "", 1)
+    assert report.quiet
+
+
+def test_slots_without_a_result_become_missed_and_an_alarm(store: ObjectStore, sent: Sent) -> None:
+    one, silent, unfit, slow = (check() for _ in range(4))
+    run = prepare(store)
+    dispatched(store)
+    answer(one)
+    answer(slow, after_s=61)
+    ingest_batch(
+        batch([result(unfit, outcome=Outcome.VOID)]), region=local_region(), now=at(MINUTE + 60)
+    )
+
+    watch(now=at(OVER), store=store, invoker=sent)
+
+    assert balance(run) == (4, 1, 1, 2, 0)
+    assert run.void == 1
+    assert "1 of 4 slots missed" in run.alarm
+    assert "1 of 4 slots void" in run.alarm
+    row = Result.objects.across_clients().get(check_id=silent.pk)
+    assert OUTCOME_OF[row.outcome] is Outcome.MISSED
+    silent.refresh_from_db()
+    assert silent.state == "new"
+
+
+def test_a_minute_is_not_closed_before_its_last_slot_can_be_answered(
+    store: ObjectStore, sent: Sent
+) -> None:
+    check()
+    run = prepare(store)
+
+    watch(now=at(OVER - 1), store=store, invoker=sent)
+
+    run.refresh_from_db()
+    assert run.closed_at is None
+
+
+def test_stopped_checks_are_excluded(store: ObjectStore, sent: Sent) -> None:
+    paused, deleted, gone = check(), check(), check(client("leaving"))
+    check(client("broke", suspended_at=None))
+    run = prepare(store)
+    Check.objects.across_clients().filter(pk=paused.pk).update(paused_at=at(MINUTE))
+    Check.objects.across_clients().filter(pk=deleted.pk).update(deleted_at=at(MINUTE))
+    gone.client.delete()
+    client("broke").__class__.objects.filter(slug="broke").update(suspended_at=at(MINUTE))
+
+    watch(now=at(OVER), store=store, invoker=sent)
+
+    assert balance(run) == (4, 0, 0, 0, 4)
+
+
+def test_a_check_paused_long_after_its_lost_slot_was_missed(store: ObjectStore, sent: Sent) -> None:
+    one = check()
+    run = prepare(store)
+    Check.objects.across_clients().update(paused_at=at(slot_of(one) + 100))
+
+    watch(now=at(OVER + 60), store=store, invoker=sent)
+
+    assert balance(run) == (1, 0, 0, 1, 0)
+
+
+def test_a_late_result_mends_a_closed_run(store: ObjectStore, sent: Sent) -> None:
+    one = check()
+    run = prepare(store)
+    watch(now=at(OVER), store=store, invoker=sent)
+    assert balance(run) == (1, 0, 0, 1, 0)
+
+    answer(one, after_s=1_000)
+
+    assert balance(run) == (1, 0, 1, 0, 0)
+
+
+def test_a_run_that_was_not_dispatched_says_so(store: ObjectStore, sent: Sent) -> None:
+    check()
+    run = prepare(store)
+
+    watch(now=at(OVER), store=store, invoker=sent)
+
+    run.refresh_from_db()
+    assert "the dispatcher left no report" in run.alarm
+
+
+def test_batches_that_were_not_started_are_told(store: ObjectStore, sent: Sent) -> None:
+    check()
+    run = prepare(store)
+    dispatched(store, snapshot_age_s=180, failed=(0,), invoked=0)
+
+    watch(now=at(OVER), store=store, invoker=sent)
+
+    run.refresh_from_db()
+    assert "planned from a snapshot 180 s old; 1 batches were not started" in run.alarm
+    assert run.dispatched == 0
+
+
+def test_a_lost_batch_goes_out_once_more_and_only_once(store: ObjectStore, sent: Sent) -> None:
+    one = check()
+    run = prepare(store)
+    (plan,) = plan_batches(
+        Snapshot.from_bytes(store.get(run.snapshot_key)), MINUTE, "local", BATCHED
+    )
+    lost_at = slot_of(one) + 10 + 5
+
+    watch(now=at(lost_at), store=store, invoker=sent)
+    assert sent.batches == []
+    watch(now=at(lost_at + 1), store=store, invoker=sent)
+    watch(now=at(lost_at + 11), store=store, invoker=sent)
+
+    (again,) = sent.batches
+    assert (again.number, again.attempt, again.probes) == (plan.number, 2, plan.probes)
+    assert again.not_before == lost_at + 1
+    run.refresh_from_db()
+    assert run.redispatched == 1
+
+
+def test_a_batch_that_reported_is_not_sent_again(store: ObjectStore, sent: Sent) -> None:
+    one = check()
+    prepare(store)
+    answer(one)
+
+    watch(now=at(slot_of(one) + 30), store=store, invoker=sent)
+
+    assert BatchReport.objects.count() == 1
+    assert sent.batches == []
+
+
+def test_a_batch_that_can_no_longer_be_answered_in_time_is_not_sent(
+    store: ObjectStore, sent: Sent
+) -> None:
+    one = check()
+    prepare(store)
+
+    watch(now=at(slot_of(one) + 61), store=store, invoker=sent)
+
+    assert sent.batches == []
+
+
+def test_minutes_without_a_tick_are_booked_as_missed(store: ObjectStore, sent: Sent) -> None:
+    one = check()
+    prepare(store)
+    answer(one)
+
+    report = watch(now=at(MINUTE + 5 * 60 + 10), store=store, invoker=sent)
+
+    assert report.gap_minutes == 4
+    runs = MinuteRun.objects.order_by("minute")
+    assert [run.minute for run in runs] == [at(MINUTE + 60 * n) for n in range(5)]
+    closed = [run for run in runs[1:] if run.closed_at]
+    assert [(run.planned, run.missed) for run in closed] == [(1, 1)] * 3
+    assert all(run.alarm.startswith("no tick ran") for run in closed)
+    assert watch(now=at(MINUTE + 5 * 60 + 11), store=store, invoker=sent).gap_minutes == 0
+
+
+def test_a_long_outage_is_booked_six_hours_back_and_no_further(
+    store: ObjectStore, sent: Sent
+) -> None:
+    check()
+    prepare(store)
+
+    later = MINUTE + 86_400
+    assert watch(now=at(later), store=store, invoker=sent).gap_minutes == 360
+
+
+def test_a_fresh_installation_has_no_gap(store: ObjectStore, sent: Sent) -> None:
+    local_region()
+
+    assert watch(now=at(MINUTE), store=store, invoker=sent).gap_minutes == 0
+
+
+def test_a_recheck_that_does_not_come_back_is_closed_as_missed(
+    store: ObjectStore, sent: Sent
+) -> None:
+    one = check()
+    slot = slot_of(one) + 10
+    extra = ExtraSlot.objects.create(
+        client=one.client,
+        subject=one,
+        region=local_region(),
+        slot=at(slot),
+        why=ExtraSlot.Why.RECHECK,
+        dispatched_at=at(slot - 5),
+    )
+
+    watch(now=at(slot + 24), store=store, invoker=sent)
+    extra.refresh_from_db()
+    assert extra.closed_at is None
+    watch(now=at(slot + 26), store=store, invoker=sent)
+
+    extra.refresh_from_db()
+    assert extra.closed_at == at(slot + 26)
+    row = Result.objects.across_clients().get(check_id=one.pk)
+    assert OUTCOME_OF[row.outcome] is Outcome.MISSED
+    assert row.extra
+
+
+def test_silent_checks_become_unknown_and_up_again_when_heard(
+    store: ObjectStore, sent: Sent
+) -> None:
+    one, paused = check(), check(paused_at=at(MINUTE))
+    Check.objects.across_clients().update(state_since=at(MINUTE - 3600))
+    answer(one)
+    heard = slot_of(one)
+
+    assert watch(now=at(heard + 179), store=store, invoker=sent).silent == 0
+    assert watch(now=at(heard + 180), store=store, invoker=sent).silent == 1
+
+    one.refresh_from_db()
+    paused.refresh_from_db()
+    assert (one.state, one.state_since) == ("unknown", at(heard + 180))
+    assert paused.state == "new"
+    later = result(one, heard + 240)
+    ingest_batch(batch([later]), region=local_region(), now=at(heard + 241))
+    one.refresh_from_db()
+    assert one.state == "up"
+    assert RegionState.objects.across_clients().get().last_at == at(heard + 240)
