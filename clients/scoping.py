@@ -43,6 +43,9 @@ class TenantManager(models.Manager[Row]):
     def for_client(self, client: Client) -> TenantQuerySet[Row]:
         return self._rows().filter(client=client)
 
+    def none(self) -> TenantQuerySet[Row]:
+        return self._rows().none()
+
     def across_clients(self) -> TenantQuerySet[Row]:
         return self._rows()
 

@@ -1,0 +1,26 @@
+"""The REST API, version 1. A final slash may be left out."""
+
+from __future__ import annotations
+
+from django.urls import URLPattern, URLResolver, path, re_path
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
+from rest_framework.routers import SimpleRouter
+
+from alerts.api import ChannelViewSet, DeliveryViewSet
+from checks.api import CheckViewSet, IncidentViewSet
+from clients.api import MeView, NoSuchRoute
+
+router = SimpleRouter()
+router.trailing_slash = "/?"
+router.register("checks", CheckViewSet, basename="api-check")
+router.register("incidents", IncidentViewSet, basename="api-incident")
+router.register("channels", ChannelViewSet, basename="api-channel")
+router.register("deliveries", DeliveryViewSet, basename="api-delivery")
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("schema/", SpectacularAPIView.as_view(), name="api-schema"),
+    path("docs/", SpectacularSwaggerSplitView.as_view(url_name="api-schema"), name="api-docs"),
+    re_path(r"^me/?$", MeView.as_view(), name="api-me"),
+    *router.urls,
+    re_path(r"", NoSuchRoute.as_view(), name="api-nothing"),
+]
