@@ -5,6 +5,7 @@ A write is whole or nothing: a reader never sees half an object, whatever crashe
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import secrets
@@ -65,7 +66,8 @@ class DirectoryStore:
             partial.replace(path)
             _sync_folder(path.parent)
         except OSError as error:
-            partial.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                partial.unlink(missing_ok=True)
             raise StoreUnavailable(f"{key} could not be written: {error}") from error
 
     def get(self, key: str) -> bytes:

@@ -162,7 +162,7 @@ def _new_socket(address: Address) -> socket.socket:
 
 def _check_peer(sock: socket.socket, address: Address, guard: Guard) -> None:
     """The connected peer is what was checked, whatever routing or rebinding did in between."""
-    peer = sock.getpeername()
-    guard.check_address(str(peer[0]), int(peer[1]))
-    if str(peer[0]) != address.ip:
+    ip, port = sock.getpeername()[:2]
+    if (ip, port) != (address.ip, address.port):
+        guard.check_address(str(ip), int(port))
         raise Blocked("peer", "The connected peer is not the address that was checked.")

@@ -181,7 +181,7 @@ class Guard:
     def check_address(self, address: str, port: int | None = None) -> None:
         """Return if this address (and port) may be connected to, else raise Blocked."""
         rule = denied_rule(address)
-        if self.allow.entries and "%" not in address and self.opens(address, port):
+        if self.allow.entries and self.opens(address, port):
             return
         if rule is not None:
             raise Blocked(rule, f"{_shown(address)} is not a public address ({rule}).")
@@ -190,10 +190,8 @@ class Guard:
 
     def opens(self, address: str, port: int | None) -> bool:
         """Is this address opened by the allow list?"""
-        try:
-            return self.allow.opens(ip_address(address), port)
-        except ValueError:
-            return False
+        parsed = _parsed(address) if self.allow.entries else None
+        return parsed is not None and self.allow.opens(parsed, port)
 
 
 def check_url(url: str) -> Target:
@@ -207,14 +205,19 @@ def check_address(address: str, port: int | None = None) -> None:
 
 
 @lru_cache(maxsize=8_192)
+def _parsed(address: str) -> IPv4Address | IPv6Address | None:
+    try:
+        return None if "%" in address else ip_address(address)
+    except ValueError:
+        return None
+
+
+@lru_cache(maxsize=8_192)
 def denied_rule(address: str) -> str | None:
     """The rule that denies this IP address, None for a public one."""
-    if "%" in address:
-        return "zone"
-    try:
-        parsed = ip_address(address)
-    except ValueError:
-        return "spelling"
+    parsed = _parsed(address)
+    if parsed is None:
+        return "zone" if "%" in address else "spelling"
     number = int(parsed)
     for version, low, high, rule in _TABLE:
         if version == parsed.version and low <= number <= high:

@@ -1,0 +1,47 @@
+"""The fan-out runs where neither Django nor Celery nor the AWS library is installed."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+PROGRAM = """
+import importlib, pkgutil, sys
+
+class Closed:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in {"django", "celery", "kombu", "psycopg", *sys.argv[1:]}:
+            raise ImportError(name + " is not part of the fan-out")
+
+sys.meta_path.insert(0, Closed())
+import fanout_lambdas
+for module in pkgutil.walk_packages(fanout_lambdas.__path__, "fanout_lambdas."):
+    if not module.name.endswith(("objectstore_s3", "invoke_aws", "__main__")):
+        importlib.import_module(module.name)
+print(len([name for name in sys.modules if name.startswith("fanout_lambdas")]))
+"""
+
+SHARED = """
+import sys
+import fanout_lambdas.shared.contracts, fanout_lambdas.shared.guarded_connect
+import fanout_lambdas.shared.netguard, fanout_lambdas.shared.signing, fanout_lambdas.shared.slots
+import fanout_lambdas.planning
+own = {name.split(".")[0] for name in sys.modules} - set(sys.stdlib_module_names)
+print(sorted(name for name in own if not name.startswith(("_", "sitecustomize"))))
+"""
+
+
+def run(program: str, *arguments: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", program, *arguments], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def test_every_module_loads_without_the_web_application() -> None:
+    assert int(run(PROGRAM, "boto3", "botocore")) > 20
+
+
+def test_shared_and_planning_need_the_standard_library_alone() -> None:
+    assert run(SHARED) == "['fanout_lambdas']"
