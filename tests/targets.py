@@ -68,9 +68,14 @@ def resets(peer: socket.socket, request: bytes) -> None:
 
 @contextlib.contextmanager
 def serve(
-    script: Script, *, context: ssl.SSLContext | None = None, host: str = "127.0.0.1"
+    script: Script,
+    *,
+    context: ssl.SSLContext | None = None,
+    host: str = "127.0.0.1",
+    greeting: bytes = b"",
 ) -> Iterator[Target]:
-    """Run `script(socket, request)` for each connection until the block ends."""
+    """Run `script(socket, request)` for each connection until the block ends; a server that
+    speaks first sends its greeting before it reads the request."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.create_server((host, 0), family=family, backlog=512)
     target = Target(listener.getsockname()[1], "https" if context else "http")
@@ -79,6 +84,7 @@ def serve(
     def one(peer: socket.socket) -> None:
         with contextlib.suppress(OSError, ssl.SSLError), peer:
             peer.settimeout(10)
+            peer.sendall(greeting)
             wrapped = context.wrap_socket(peer, server_side=True) if context else peer
             with wrapped:
                 request = read_request(wrapped)
