@@ -16,11 +16,11 @@ class ChannelSerializer(RawSerializer):
     """Where the client is told. Whatever is written here is judged by `alerts.services`."""
 
     id = serializers.IntegerField(read_only=True)
-    kind = serializers.ChoiceField(choices=ChannelKind.values)
+    kind = serializers.ChoiceField(choices=ChannelKind.choices)
     name = serializers.CharField(max_length=100)
     target = serializers.CharField(help_text="Written whole; of a URL only the host is shown.")
     hears = serializers.ListField(
-        child=serializers.ChoiceField(choices=Event.Kind.values),
+        child=serializers.ChoiceField(choices=Event.Kind.choices),
         required=False,
         help_text="Kinds of event; default: down and up.",
     )

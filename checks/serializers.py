@@ -49,9 +49,9 @@ class CheckSerializer(RawSerializer):
 
     id = serializers.IntegerField(read_only=True)
     name = serializers.CharField(max_length=100, required=False, help_text="Default: the host.")
-    kind = serializers.ChoiceField(choices=Kind.values, default=Kind.HTTP)
+    kind = serializers.ChoiceField(choices=Kind.choices, default=Kind.HTTP)
     url = serializers.CharField(max_length=2048)
-    method = serializers.ChoiceField(choices=Method.values, default=Method.GET)
+    method = serializers.ChoiceField(choices=Method.choices, default=Method.GET)
     headers = serializers.DictField(
         child=serializers.CharField(), required=False, help_text=HEADERS_HELP
     )
@@ -62,7 +62,7 @@ class CheckSerializer(RawSerializer):
     follow_redirects = serializers.BooleanField(default=True)
     max_redirects = serializers.IntegerField(min_value=0, max_value=MAX_REDIRECTS, default=5)
     verify_tls = serializers.BooleanField(default=True)
-    family = serializers.ChoiceField(choices=Family.values, default=Family.ANY)
+    family = serializers.ChoiceField(choices=Family.choices, default=Family.ANY)
     max_body_bytes = serializers.IntegerField(
         min_value=1, max_value=MAX_BODY_BYTES, default=MAX_BODY_BYTES
     )
@@ -86,7 +86,7 @@ class CheckSerializer(RawSerializer):
     up_after = serializers.IntegerField(min_value=1, max_value=10, default=2)
     quorum = serializers.IntegerField(allow_null=True, required=False, min_value=1)
 
-    state = serializers.ChoiceField(choices=State.values, read_only=True)
+    state = serializers.ChoiceField(choices=State.choices, read_only=True)
     state_since = serializers.DateTimeField(read_only=True)
     paused_at = serializers.DateTimeField(read_only=True, allow_null=True)
     created_at = serializers.DateTimeField(read_only=True)

@@ -195,6 +195,13 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "SCHEMA_PATH_PREFIX": "/api/v1",
+    "ENUM_NAME_OVERRIDES": {
+        "CheckKind": "checks.models.Kind",
+        "EventKind": "checks.models.Event.Kind",
+        "CheckState": "checks.models.State",
+        "ChannelKind": "alerts.models.ChannelKind",
+        "DeliveryState": "alerts.models.Delivery.State",
+    },
 }
 
 # The pipeline -----------------------------------------------------------------------------------
