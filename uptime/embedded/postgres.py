@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import IO
 
-from uptime.embedded.places import DATABASE, database_url, make_state_dir, socket_dir
+from uptime.embedded.places import DATABASE, SOCKET_NAME, database_url, make_state_dir, socket_dir
 from uptime.embedded.processes import Account, exit_text, is_alive, spawn
 from uptime.embedded.software import Software, ordinary_account, reachable
 
@@ -64,6 +64,7 @@ class PostgresServer:
         settings: Mapping[str, str] | None = None,
         durable: bool = True,
         log: Path | None = None,
+        software: Software | None = None,
     ) -> None:
         self.home = Path(os.path.abspath(home))
         self.data = self.home / "data"
@@ -72,6 +73,7 @@ class PostgresServer:
         self._progress = progress
         self._settings = {**SETTINGS, **(settings or {})}
         self._durable = durable
+        self._software = software
         self._account: Account | None = None
 
     @property
@@ -105,11 +107,16 @@ class PostgresServer:
                     f"the account {self._account.name}, under which PostgreSQL must run, cannot reach {self.home}. "
                     "Set UPTIME_STATE_DIR to a folder outside private directories, such as /var/lib/uptime/mine."
                 )
-        software = Software.find()
+        software = self._software or Software.find()
         if self._account is not None and not software.reachable_for(self._account):
             software = software.copy_into(self.home, progress=self._progress)
         self._private_dir(self.socket_dir)
+        if self.process is not None:
+            self.process.poll()  # a dead child that nobody asked about still holds its process id
         clear_leftovers(self.data, progress=self._progress)
+        # Nobody but servers on this data directory uses this folder, and they are gone.
+        for name in (SOCKET_NAME, f"{SOCKET_NAME}.lock"):
+            (self.socket_dir / name).unlink(missing_ok=True)
         if (self.data / "PG_VERSION").exists():
             self._check_major(software)
         else:

@@ -164,9 +164,12 @@ class Supervisor:
         keep: tuple[int, ...] = (),
         signals: tuple[signal.Signals, ...] = (signal.SIGTERM,),
     ) -> None:
+        # When this process is killed, PostgreSQL goes too, and a worker that stops politely would
+        # wait for it in vain.
+        last = signal.SIGTERM if name == "web" else signal.SIGKILL
         child = Child(
             name,
-            lambda output: Forked(main, name=name, output=output, keep=keep),
+            lambda output: Forked(main, name=name, output=output, keep=keep, last_signal=last),
             log=Log(self._state / "logs" / f"{name}.log"),
             say=self._say,
             stop_signals=signals,

@@ -1,0 +1,146 @@
+"""A wrong value names its variable, what it is and what it should be; nothing secret is repeated."""
+
+from __future__ import annotations
+
+import base64
+import os
+from pathlib import Path
+
+import pytest
+
+from uptime.env import Environment, read_environment
+
+KEY = base64.urlsafe_b64encode(bytes(range(32))).decode()
+SAFE = {"SECRET_KEY": "s" * 40, "UPTIME_ENCRYPTION_KEYS": KEY}
+
+
+def read(tmp_path: Path, **values: str) -> Environment:
+    return read_environment({**SAFE, "UPTIME_STATE_DIR": str(tmp_path), **values})
+
+
+WRONG = [
+    ("DEBUG", "maybe", "'maybe'", "1 or 0"),
+    ("SECRET_KEY", "short", "only 5 characters", "at least 32 characters"),
+    ("UPTIME_ENCRYPTION_KEYS", "no base64!", "wrong in key 1 (not base64)", "32 random bytes"),
+    ("UPTIME_ENCRYPTION_KEYS", f"{KEY},c2hvcnQ=", "wrong in key 2 (5 bytes)", "32 random bytes"),
+    ("DATABASE_URL", "mysql://u:geheim@h/d", "'mysql://u:***@h/d'", "postgresql://USER"),
+    ("DATABASE_URL", "postgresql://u:geheim@h:port/d", "***", "postgresql://USER"),
+    ("DATABASE_URL", "postgresql://u@h", "'postgresql://u@h'", "/NAME"),
+    ("CELERY_BROKER_URL", "http://x", "'http://x'", "redis://"),
+    ("CELERY_BROKER_URL", "redis://:geheim@", "***", "with host"),
+    ("OBJECT_STORE_URL", "file://relative/x", "'file://relative/x'", "file:///absolute"),
+    ("OBJECT_STORE_URL", "/var/objects", "'/var/objects'", "s3://bucket"),
+    ("EMAIL_URL", "mail.example.org", "'mail.example.org'", "smtp://"),
+    ("EMAIL_URL", "smtp://u:ge@heim@", "***", "smtp://"),
+    ("UPTIME_MAIL_FROM", "nobody", "'nobody'", "a mail address"),
+    ("UPTIME_SITE_URL", "uptime.example.org", "'uptime.example.org'", "https://"),
+    ("UPTIME_SITE_URL", "https://example.org/uptime", "/uptime'", "without a path"),
+    ("UPTIME_INGEST_URL", "ftp://x", "'ftp://x'", "http:// or https://"),
+    ("ALLOWED_HOSTS", "https://example.org", "'https://example.org'", "host names without scheme"),
+    ("UPTIME_ALLOW_NETWORKS", "10.0.0.1/8", "'10.0.0.1/8'", "10.0.0.0/8"),
+    ("UPTIME_STATE_DIR", "state", "'state'", "an absolute folder"),
+    ("UPTIME_REGIONS", "Europe West", "'Europe West'", "lower-case"),
+    ("UPTIME_CANARIES", "example.org", "'example.org'", "http:// or https://"),
+    ("PROBE_ENGINE", "threads", "'threads'", "celery or lambda"),
+    ("PROBE_IN_FLIGHT", "0", "'0'", "from 1 to 1000"),
+    ("PROBE_IN_FLIGHT", "many", "'many'", "from 1 to 1000"),
+]
+
+
+@pytest.mark.parametrize(("variable", "value", "got", "expected"), WRONG)
+def test_a_wrong_value_is_one_problem_and_the_default_stands_in(
+    tmp_path: Path, variable: str, value: str, got: str, expected: str
+) -> None:
+    environment = read(tmp_path, **{variable: value})
+
+    (problem,) = environment.problems
+    assert problem.variable == variable
+    assert got in problem.got
+    assert expected in problem.expected
+    assert "geheim" not in str(problem)
+    assert "heim@" not in str(problem)
+
+
+def test_an_empty_environment_is_an_embedded_installation(tmp_path: Path) -> None:
+    environment = read_environment({"UPTIME_STATE_DIR": str(tmp_path)})
+
+    assert environment.problems == ()
+    assert environment.database["HOST"] == str(tmp_path / "postgres" / "run")
+    assert environment.object_store_url == f"file://{tmp_path}/objects"
+    assert environment.email.backend == "uptime.embedded.mail.FolderBackend"
+    assert environment.celery_broker_options["init_extension"] is False
+    assert environment.site_url == "http://localhost:8000"
+    assert not environment.debug
+    assert (tmp_path / "secrets.json").stat().st_mode & 0o777 == 0o600
+
+
+def test_secrets_are_made_once(tmp_path: Path) -> None:
+    first = read_environment({"UPTIME_STATE_DIR": str(tmp_path)})
+    second = read_environment({"UPTIME_STATE_DIR": str(tmp_path)})
+
+    assert first.secret_key == second.secret_key
+    assert first.encryption_keys == second.encryption_keys
+
+
+def test_beside_a_database_elsewhere_no_secret_is_made_up(tmp_path: Path) -> None:
+    environment = read_environment(
+        {"UPTIME_STATE_DIR": str(tmp_path), "DATABASE_URL": "postgresql://u:p@db/uptime"}
+    )
+
+    assert {p.variable for p in environment.problems} == {"SECRET_KEY", "UPTIME_ENCRYPTION_KEYS"}
+    assert not (tmp_path / "secrets.json").exists()
+
+
+def test_damaged_secrets_are_a_problem_and_are_kept(tmp_path: Path) -> None:
+    (tmp_path / "secrets.json").write_text("{")
+    environment = read_environment({"UPTIME_STATE_DIR": str(tmp_path)})
+
+    assert "damaged" in environment.problems[0].got
+    assert (tmp_path / "secrets.json").read_text() == "{"
+
+
+def test_each_address_replaces_one_embedded_part(tmp_path: Path) -> None:
+    environment = read(
+        tmp_path,
+        DATABASE_URL="postgresql://me:p%40ss@db.example.org:6543/up?sslmode=require",
+        CELERY_BROKER_URL="redis://cache:6379/1",
+        OBJECT_STORE_URL="s3://bucket/prefix/",
+        EMAIL_URL="smtp+starttls://me:secret@mail.example.org",
+    )
+
+    assert environment.problems == ()
+    assert environment.database["NAME"] == "up"
+    assert environment.database["PASSWORD"] == "p@ss"
+    assert environment.database["PORT"] == "6543"
+    assert environment.database["OPTIONS"] == {"sslmode": "require"}
+    assert environment.celery_broker_url == "redis://cache:6379/1"
+    assert environment.celery_broker_options == {}
+    assert environment.object_store_url == "s3://bucket/prefix"
+    assert (environment.email.host, environment.email.port) == ("mail.example.org", 587)
+    assert environment.email.starttls
+
+
+def test_the_queue_is_told_the_whole_address_of_the_database(tmp_path: Path) -> None:
+    from pgmq.base import PGMQConfig
+    from psycopg.conninfo import conninfo_to_dict
+
+    environment = read(
+        tmp_path, DATABASE_URL="postgresql://o'me:p%20w@/my%20db?host=/run/my%20pg&sslmode=disable"
+    )
+    config = PGMQConfig(conn_string=environment.celery_broker_options["conn_string"])
+    told = conninfo_to_dict(config.dsn)
+
+    assert told == {
+        "host": "/run/my pg",
+        "port": "5432",
+        "dbname": "my db",
+        "user": "o'me",
+        "password": "p w",
+        "sslmode": "disable",
+    }
+
+
+def test_it_does_not_depend_on_the_process_environment(tmp_path: Path) -> None:
+    before = dict(os.environ)
+    read(tmp_path, DEBUG="1")
+    assert dict(os.environ) == before

@@ -1,0 +1,50 @@
+"""`manage.py check` speaks in sentences when the configuration is wrong."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from uptime.env import KNOWN
+
+PROJECT = Path(__file__).parents[2]
+
+
+def check(tmp_path: Path, **values: str) -> subprocess.CompletedProcess[str]:
+    env = {k: v for k, v in os.environ.items() if k not in KNOWN}
+    env |= {
+        "DJANGO_SETTINGS_MODULE": "uptime.settings",
+        "UPTIME_STATE_DIR": str(tmp_path),
+        **values,
+    }
+    argv = [sys.executable, "manage.py", "check"]
+    return subprocess.run(
+        argv, cwd=PROJECT, env=env, capture_output=True, text=True, check=False, timeout=60
+    )
+
+
+def test_wrong_values_stop_a_command_and_name_themselves(tmp_path: Path) -> None:
+    done = check(
+        tmp_path,
+        DATABASE_URL="mysql://me:geheim@db/x",
+        PROBE_ENGINE="magic",
+        UPTIME_SITE_URI="https://example.org",
+    )
+
+    assert done.returncode == 1
+    assert "DATABASE_URL is 'mysql://me:***@db/x'" in done.stderr
+    assert "Expected postgresql://USER:PASSWORD@HOST:PORT/NAME" in done.stderr
+    assert "PROBE_ENGINE is 'magic'" in done.stderr
+    assert "Did you mean UPTIME_SITE_URL?" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "geheim" not in done.stderr
+
+
+def test_a_broker_without_its_package_says_what_to_install(tmp_path: Path) -> None:
+    done = check(tmp_path, CELERY_BROKER_URL="redis://localhost:6379/0")
+
+    assert done.returncode == 1
+    assert "CELERY_BROKER_URL begins with redis://" in done.stderr
+    assert "pip install redis" in done.stderr
