@@ -57,7 +57,7 @@ def deliver_due(
     clock: Clock = timezone.now,
     jitter: Callable[[], float] = random.random,
     limit: int = 100_000,
-    claim_for_s: float = 20.0,
+    claim_for_s: float = 60.0,
     senders: int = SENDERS,
     transports: Mapping[str, Transport] = TRANSPORTS,
 ) -> DeliveryReport:

@@ -143,6 +143,7 @@ def _mail(story: Story) -> dict[str, str]:
     lasted = story.lasted_s if story.kind == Event.Kind.UP else None
     context = {
         "headline": headline(story),
+        "client": story.client_name,
         "check_name": story.check_name,
         "check_url": story.check_url,
         "link": story.link,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, TypedDict
 
 from django.db.models import Count, OuterRef, Prefetch, Q, Subquery
 
@@ -11,7 +13,20 @@ from checks.models import Check, Event
 from clients.models import Client
 from clients.scoping import TenantQuerySet
 
+if TYPE_CHECKING:
+    from django_stubs_ext import WithAnnotations
+
+    ChannelInList = WithAnnotations[Channel, "LastDelivery"]
+
 WAITING = (Delivery.State.QUEUED, Delivery.State.SENDING)
+
+
+class LastDelivery(TypedDict):
+    """What `channels_of` adds to each channel."""
+
+    last_delivery_state: str | None
+    last_delivery_at: datetime | None
+    waiting: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,7 +38,7 @@ class DeliveryCounts:
     dead: int
 
 
-def channels_of(client: Client) -> TenantQuerySet[Channel]:
+def channels_of(client: Client) -> TenantQuerySet[ChannelInList]:
     """Channels that are not deleted, each with `last_delivery_state`, `last_delivery_at` and `waiting`."""
     last = Delivery.objects.for_client(client).filter(channel=OuterRef("pk")).order_by("-id")
     return (

@@ -42,6 +42,7 @@ class Story:
     event_id: int
     kind: str
     at: datetime
+    client_name: str
     check_id: int
     check_name: str
     check_url: str
@@ -92,6 +93,7 @@ def tell(event: Event) -> Story:
         event_id=event.pk,
         kind=event.kind,
         at=event.at,
+        client_name=wording.one_line(event.client.name, 100),
         check_id=check.pk,
         check_name=wording.one_line(check.name, 100),
         check_url=check.url,
@@ -129,7 +131,7 @@ def _confirmations(rows: Sequence[Sequence[Any]]) -> tuple[Confirmation, ...]:
 def _comparisons(rows: Sequence[Mapping[str, Any]]) -> tuple[Comparison, ...]:
     return tuple(
         Comparison(
-            kind=str(row["kind"]),
+            kind=str(row["kind"]).removeprefix("expected_").replace("_", " "),
             expected=wording.paragraph(str(row["expected"]), MAX_TEXT),
             got=wording.paragraph(str(row["got"]), MAX_TEXT),
         )
