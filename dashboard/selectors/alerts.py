@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 from django.db.models import Max, QuerySet
 
-from alerts.models import Attempt, Channel, ChannelKind, Delivery
+from alerts.models import Attempt, Channel, Delivery
+from alerts.services import masked_target
 from clients.models import Client
 
 PAGE_SIZE = 50
@@ -44,24 +44,11 @@ def channel_cards(client: Client) -> list[ChannelCard]:
     return [
         ChannelCard(
             channel=channel,
-            target=masked_target(channel),
+            target=masked_target(channel.kind, channel.target),
             newest=deliveries.get(newest.get(channel.pk, 0)),
         )
         for channel in channels
     ]
-
-
-def masked_target(channel: Channel) -> str:
-    """An address as it is; of a webhook only the host, because its path may hold a token."""
-    if channel.kind != ChannelKind.WEBHOOK:
-        return channel.target
-    try:
-        parts = urlsplit(channel.target)
-        host = parts.hostname or ""
-        port = f":{parts.port}" if parts.port else ""
-    except ValueError:
-        return "…"
-    return f"{parts.scheme}://{host}{port}/…"
 
 
 def delivery_page(

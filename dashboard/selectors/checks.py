@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 
 from django.db.models import Case, Count, IntegerField, Q, QuerySet, Value, When
 
@@ -119,7 +119,7 @@ def check_rows(
     """Figures for these checks, in a fixed number of queries."""
     if not checks:
         return []
-    outcomes = results.outcomes(client, checks, start=now - timedelta(minutes=BARS), end=now)
+    outcomes = results.outcomes(client, checks, start=now - timedelta(minutes=BARS + 1), end=now)
     recent = results.recent(client, checks, start=now - _DAY, end=now)
     outages = outage_seconds(client, checks, start=now - _DAY, end=now)
     newest = newest_of(client, checks)
@@ -162,7 +162,6 @@ def cells_of(check: Check, seen: Sequence[tuple[int, Outcome]], *, now: datetime
     A check that runs less often than once a minute fills the minutes until its next result.
     """
     newest = int(now.timestamp()) // 60
-    first = newest - BARS + 1
     marks: dict[int, Mark] = {}
     span = max(1, check.interval_s // 60)
     for second, outcome in seen:
@@ -170,12 +169,11 @@ def cells_of(check: Check, seen: Sequence[tuple[int, Outcome]], *, now: datetime
         for minute in range(second // 60, min(second // 60 + span, newest + 1)):
             if _WORST[mark] >= _WORST[marks.get(minute, Mark.NONE)]:
                 marks[minute] = mark
+    if newest not in marks:  # the minute under way may still answer
+        newest -= 1
     return [
-        Cell(
-            at=datetime.fromtimestamp(minute * 60, now.tzinfo),
-            mark=marks.get(minute, Mark.NONE),
-        )
-        for minute in range(first, newest + 1)
+        Cell(at=datetime.fromtimestamp(minute * 60, UTC), mark=marks.get(minute, Mark.NONE))
+        for minute in range(newest - BARS + 1, newest + 1)
     ]
 
 

@@ -138,8 +138,8 @@ def open_incident(client: Client, check: Check) -> Incident | None:
 
 
 def deliveries_of(client: Client, check: Check, *, count: int = 5) -> list[Delivery]:
-    rows = Delivery.objects.for_client(client).filter(notices__event__subject=check)
-    return list(rows.select_related("channel").order_by("-pk").distinct()[:count])
+    rows = Delivery.objects.for_client(client).filter(subject=check)
+    return list(rows.select_related("channel").order_by("-pk")[:count])
 
 
 def changes_of(client: Client, check: Check, *, count: int = 10) -> list[AuditEvent]:

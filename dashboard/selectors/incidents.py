@@ -62,6 +62,9 @@ def deliveries_of(client: Client, incident: Incident) -> list[Delivery]:
     return list(rows.select_related("channel").order_by("pk").distinct())
 
 
+_DELIVERY_ICONS = {Delivery.State.SENT: "alerts", Delivery.State.DEAD: "mute"}
+
+
 def timeline_of(client: Client, incident: Incident) -> list[Step]:
     """First failure, confirmations, opening, alerts, recovery: in the order of time."""
     steps = [
@@ -103,7 +106,7 @@ def timeline_of(client: Client, incident: Incident) -> list[Step]:
         steps.append(
             Step(
                 at=delivery.sent_at or delivery.created_at,
-                icon="alerts" if delivery.sent_at else "mute",
+                icon=_DELIVERY_ICONS.get(delivery.state, "clock"),
                 look="is-maintenance" if delivery.sent_at else "is-slow",
                 title=f"{delivery.channel.name}: {delivery.get_state_display().lower()}",
                 text=delivery.summary,

@@ -42,7 +42,7 @@ BADGES: Final = {
     "maintenance": Badge(css="is-maintenance", icon="state-maintenance", word="Maintenance"),
     "paused": Badge(css="is-paused", icon="state-paused", word="Paused"),
     "unknown": Badge(css="is-none", icon="state-none", word="No data"),
-    "new": Badge(css="is-new", icon="state-new", word="First check due"),
+    "new": Badge(css="is-new", icon="state-new", word="New"),
     "missed": Badge(css="is-none", icon="state-none", word="Missed"),
     "void": Badge(css="is-none", icon="state-none", word="Not counted"),
     "open": Badge(css="is-down", icon="state-down", word="Ongoing"),
@@ -322,6 +322,9 @@ def _attributes(widget: forms.Widget, extra_class: str) -> dict[str, str | bool]
         css = "textarea"
     else:
         css = "input"
+    if isinstance(widget, forms.EmailInput | forms.PasswordInput):
+        # The label says it already, and stays when something is typed.
+        return {"class": f"{css} {extra_class}".strip(), "placeholder": ""}
     return {"class": f"{css} {extra_class}".strip()}
 
 

@@ -7,6 +7,7 @@ from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from alerts.models import Delivery
+from alerts.services import masked_target
 from clients.access import ClientRequest, member_required
 from dashboard.selectors import alerts
 from dashboard.views.incidents import cursor_of
@@ -59,7 +60,7 @@ def delivery_detail(request: ClientRequest, number: int) -> HttpResponse:
         {
             "delivery": delivery,
             "attempts": alerts.attempts_of(request.client, delivery),
-            "target": alerts.masked_target(delivery.channel),
+            "target": masked_target(delivery.channel.kind, delivery.channel.target),
             "can_resend": request.membership.can_write and delivery.state == Delivery.State.DEAD,
         },
     )
