@@ -37,10 +37,15 @@ async def run_worker(
     sealer: Sealer | None = None,
     region: str | None = None,
     cold_start: bool = False,
+    max_wait_s: float = MAX_WAIT_S,
     clock: Callable[[], float] = time.time,
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> ResultBatch:
-    """Probe and report one batch; raises ContractError or BatchRefused before the first probe."""
+    """Probe and report one batch; raises ContractError or BatchRefused before the first probe.
+
+    Called earlier than `max_wait_s` before the batch's time, it probes that much early: on Lambda
+    waiting is billed. A process of one's own may wait longer.
+    """
     batch = Batch.from_json(event)
     if region is not None and batch.region != region:
         raise BatchRefused(f"The batch is for region {batch.region}, this worker is {region}.")
@@ -49,7 +54,7 @@ async def run_worker(
         raise BatchRefused(f"The batch came {late:.1f} s after its deadline.")
     early = batch.not_before - clock()
     if early > 0:
-        await sleep(min(early, MAX_WAIT_S))
+        await sleep(min(early, max_wait_s))
     results = await engine.run(batch, sealer=sealer, cold_start=cold_start)
     await reporter.report(results)
     return results

@@ -19,77 +19,20 @@ from ipaddress import (
     ip_network,
 )
 
+from fanout_lambdas.shared.denied import (
+    BAD_PORTS,
+    COMMAND_PORTS,
+    DENIED,
+    LOCAL_NAMES,
+    LOW_PORTS,
+    METADATA_NAMES,
+)
+
 Network = IPv4Network | IPv6Network
 
-# The first match names the rule, so single addresses stand before the networks around them.
-DENIED: tuple[tuple[str, str], ...] = (
-    ("169.254.169.254/32", "metadata"),
-    ("169.254.170.2/32", "metadata"),  # container credentials
-    ("169.254.170.23/32", "metadata"),  # pod identity
-    ("100.100.100.200/32", "metadata"),
-    ("168.63.129.16/32", "metadata"),  # a public address that one cloud answers inside
-    ("192.0.0.192/32", "metadata"),
-    ("0.0.0.0/8", "this_network"),
-    ("10.0.0.0/8", "private"),
-    ("100.64.0.0/10", "shared"),  # carrier-grade NAT
-    ("127.0.0.0/8", "loopback"),
-    ("169.254.0.0/16", "link_local"),
-    ("172.16.0.0/12", "private"),
-    ("192.0.0.0/24", "reserved"),
-    ("192.0.2.0/24", "documentation"),
-    ("192.88.99.0/24", "6to4"),
-    ("192.168.0.0/16", "private"),
-    ("198.18.0.0/15", "benchmark"),
-    ("198.51.100.0/24", "documentation"),
-    ("203.0.113.0/24", "documentation"),
-    ("224.0.0.0/4", "multicast"),
-    ("240.0.0.0/4", "reserved"),  # with the broadcast address
-    ("fd00:ec2::254/128", "metadata"),
-    ("fd00:ec2::23/128", "metadata"),
-    ("fd20:ce::254/128", "metadata"),
-    ("::/128", "unspecified"),
-    ("::1/128", "loopback"),
-    ("::/96", "embedded_ipv4"),  # IPv4-compatible
-    ("::ffff:0:0/96", "embedded_ipv4"),  # IPv4-mapped
-    ("::ffff:0:0:0/96", "embedded_ipv4"),  # SIIT
-    ("64:ff9b::/96", "embedded_ipv4"),  # NAT64
-    ("64:ff9b:1::/48", "embedded_ipv4"),
-    ("2002::/16", "embedded_ipv4"),  # 6to4
-    ("2001::/32", "embedded_ipv4"),  # Teredo
-    ("2001::/23", "reserved"),
-    ("2001:db8::/32", "documentation"),
-    ("3fff::/20", "documentation"),
-    ("5f00::/16", "reserved"),
-    ("100::/64", "reserved"),
-    ("fc00::/7", "private"),
-    ("fe80::/10", "link_local"),
-    ("fec0::/10", "private"),  # site-local, withdrawn but still routed by some
-    ("ff00::/8", "multicast"),
-)
 _GLOBAL_IPV6 = IPv6Network("2000::/3")  # nothing outside is assigned for global unicast
 _ISATAP = frozenset({0x00005EFE, 0x02005EFE})
 
-# fmt: off
-LOCAL_NAMES = frozenset({
-    "localhost", "localdomain", "local", "internal", "intranet", "private", "lan", "home", "corp",
-    "home.arpa", "onion",
-})
-METADATA_NAMES = frozenset({
-    "metadata.google.internal", "metadata.goog", "metadata.azure.com", "metadata.azure.internal",
-    "metadata.tencentyun.com", "instance-data.ec2.internal",
-})
-# https://fetch.spec.whatwg.org/#port-blocking
-BAD_PORTS = frozenset({
-    1, 7, 9, 11, 13, 15, 17, 19, 20, 21, 22, 23, 25, 37, 42, 43, 53, 69, 77, 79, 87, 95, 101, 102,
-    103, 104, 109, 110, 111, 113, 115, 117, 119, 123, 135, 137, 139, 143, 161, 179, 389, 427, 465,
-    512, 513, 514, 515, 526, 530, 531, 532, 540, 548, 554, 556, 563, 587, 601, 636, 989, 990, 993,
-    995, 1719, 1720, 1723, 2049, 3659, 4045, 4190, 5060, 5061, 6000, 6566, 6665, 6666, 6667, 6668,
-    6669, 6679, 6697, 10080,
-})
-# Servers that obey lines sent to them and do not expect HTTP; a request body would be commands.
-COMMAND_PORTS = frozenset({1433, 1521, 2375, 3306, 5432, 6379, 9042, 11211, 27017})
-# fmt: on
-LOW_PORTS = frozenset((80, 443))  # below 1024 nothing else
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):(.*)", re.DOTALL)
 _FORBIDDEN = re.compile(r"[\x00-\x20\x7f-\xa0\\\u2028\u2029\ufeff]")

@@ -248,6 +248,19 @@ def test_one_deadline_for_everything(script: Script, words: str) -> None:
     assert 1_000_000 <= result.total_us < 1_300_000
 
 
+def test_ipv6_and_the_chosen_family() -> None:
+    with serve(raw(answer()), host="::1") as target:
+        url = target.url(host="[::1]")
+        six = probe(url, family="6")
+        wrong = probe(url, family="4")
+        either = probe(target.url(host="localhost"), family="any")
+    assert (six.outcome, six.remote_address) == (Outcome.UP, "::1")
+    assert f"Host: [::1]:{target.port}".encode() in target.requests[0]
+    assert (wrong.outcome, wrong.reason) == (Outcome.DOWN, Reason.DNS)
+    # Where localhost has an IPv4 address alone, nothing listens there.
+    assert either.remote_address == "::1" or either.reason is Reason.CONNECTION
+
+
 # --- assertions
 
 
