@@ -8,9 +8,8 @@ from typing import Any
 
 from django.core.exceptions import NON_FIELD_ERRORS, PermissionDenied
 from django.core.exceptions import ValidationError as DjangoValidationError
-from django.http import Http404
+from django.http import Http404, JsonResponse
 from rest_framework import exceptions
-from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
 from clients.rate import RateLimited
@@ -47,7 +46,7 @@ class Problem(exceptions.APIException):
         self.errors = errors or []
 
 
-def problem_response(error: Exception, context: Mapping[str, Any]) -> Response | None:
+def problem_response(error: Exception, context: Mapping[str, Any]) -> JsonResponse | None:
     """DRF's exception handler. None lets what nobody foresaw become a 500 in the log."""
     headers: dict[str, str] = {}
     errors: Errors = []
@@ -82,8 +81,11 @@ def problem(
     *,
     errors: Errors | None = None,
     headers: Mapping[str, str] | None = None,
-) -> Response:
-    """The answer itself; `type` is about:blank, so `title` is the status in words."""
+) -> JsonResponse:
+    """The answer itself; `type` is about:blank, so `title` is the status in words.
+
+    Always JSON, whatever the view renders: an error page in the middle of an API helps nobody.
+    """
     body = {
         "type": "about:blank",
         "title": HTTPStatus(status).phrase,
@@ -91,7 +93,7 @@ def problem(
         "detail": detail,
         "errors": errors or [],
     }
-    return Response(body, status=status, headers=headers, content_type=CONTENT_TYPE)
+    return JsonResponse(body, status=status, headers=headers, content_type=CONTENT_TYPE)
 
 
 def _headers(error: exceptions.APIException) -> dict[str, str]:
