@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.apps import AppConfig
 
 from checks.prober import use_prober
+from uptime.nudges import connect as connect_nudges
 from uptime.prober import ThreadProber
 from uptime.setup_checks import register_checks
 
@@ -16,3 +17,4 @@ class UptimeConfig(AppConfig):
     def ready(self) -> None:
         register_checks()
         use_prober(ThreadProber())
+        connect_nudges()

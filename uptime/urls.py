@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver, include, path
 
+from checks.ingest_api import results as ingest_results
+
 urlpatterns: list[URLPattern | URLResolver] = [
     path("accounts/", include("allauth.urls")),
+    path("ingest/v1/results", ingest_results, name="ingest"),
     path("api/v1/", include("uptime.api_urls")),
     path("", include("clients.urls")),
     path("", include("checks.urls")),

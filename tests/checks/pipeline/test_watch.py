@@ -80,7 +80,7 @@ def balance(run: MinuteRun) -> tuple[int, ...]:
 def test_a_run_with_every_answer_is_closed_without_an_alarm(store: ObjectStore, sent: Sent) -> None:
     one = check()
     run = prepare(store)
-    prepare(store, MINUTE + 60)
+    MinuteRun.objects.create(minute=at(MINUTE + 60), region=local_region(), snapshot_key="x")
     dispatched(store)
     answer(one)
 
