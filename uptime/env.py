@@ -38,6 +38,7 @@ KNOWN: Final = (
     "UPTIME_CANARIES",
     "PROBE_ENGINE",
     "PROBE_IN_FLIGHT",
+    "UPTIME_CA_FILE",
 )
 
 T = TypeVar("T")
@@ -79,6 +80,7 @@ class Environment:
     canaries: tuple[str, ...]
     probe_engine: str
     probe_in_flight: int
+    ca_file: str
     problems: tuple[Problem, ...]
 
 
@@ -129,6 +131,7 @@ def read_environment(environ: Mapping[str, str]) -> Environment:
         canaries=read("UPTIME_CANARIES", forms.http_urls, ()),
         probe_engine=read("PROBE_ENGINE", forms.engine, "celery"),
         probe_in_flight=read("PROBE_IN_FLIGHT", forms.in_flight, 100),
+        ca_file=read("UPTIME_CA_FILE", forms.ca_file, ""),
         problems=tuple(problems),
     )
 

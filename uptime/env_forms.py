@@ -72,6 +72,17 @@ def encryption_keys(text: str) -> list[str]:
     return keys
 
 
+def ca_file(text: str) -> str:
+    expected = "a readable file of PEM certificates, named by an absolute path"
+    path = Path(text)
+    try:
+        if not path.is_absolute() or "-----BEGIN CERTIFICATE-----" not in path.read_text():
+            _refuse(text, expected)
+    except (OSError, ValueError):
+        _refuse(text, expected)
+    return text
+
+
 def absolute_path(text: str) -> Path:
     path = Path(text).expanduser()
     if not path.is_absolute():

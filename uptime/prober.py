@@ -52,7 +52,10 @@ class ThreadProber:
                 loop = asyncio.new_event_loop()
                 guard = Guard(AllowList.parse(",".join(settings.ALLOW_NETWORKS)))
                 engine = ProbeEngine(
-                    guard=guard, user_agent=settings.USER_AGENT, in_flight=IN_FLIGHT
+                    guard=guard,
+                    user_agent=settings.USER_AGENT,
+                    in_flight=IN_FLIGHT,
+                    ca_file=settings.PROBE_CA_FILE or None,
                 )
                 threading.Thread(target=loop.run_forever, name="test-now", daemon=True).start()
                 self._running = (os.getpid(), loop, engine)

@@ -211,6 +211,7 @@ PROBE_ENGINE = ENVIRONMENT.probe_engine
 OBJECT_STORE_URL = ENVIRONMENT.object_store_url
 ALLOW_NETWORKS = ENVIRONMENT.allow_networks
 PROBE_IN_FLIGHT = ENVIRONMENT.probe_in_flight
+PROBE_CA_FILE = ENVIRONMENT.ca_file
 CANARIES = ENVIRONMENT.canaries
 USER_AGENT = f"Uptime/1 (+{SITE_URL})"
 # Where workers report. The embedded supervisor points it at the web process it starts.

@@ -42,6 +42,7 @@ WRONG = [
     ("UPTIME_REGIONS", "Europe West", "'Europe West'", "lower-case"),
     ("UPTIME_CANARIES", "example.org", "'example.org'", "http:// or https://"),
     ("PROBE_ENGINE", "threads", "'threads'", "celery or lambda"),
+    ("UPTIME_CA_FILE", "/no/such/file.pem", "'/no/such/file.pem'", "a readable file of PEM"),
     ("PROBE_IN_FLIGHT", "0", "'0'", "from 1 to 1000"),
     ("PROBE_IN_FLIGHT", "many", "'many'", "from 1 to 1000"),
 ]
