@@ -23,6 +23,9 @@ def prepare(*, demo: bool, console: Console) -> None:
     """Migrate, collect static files, make demo data on the first start."""
     environment = settings.ENVIRONMENT
     _migrate(console)
+    quiet = io.StringIO()
+    call_command("ensure_region", *environment.regions, stdout=quiet)
+    call_command("ensure_partitions", stdout=quiet)
     if not settings.DEBUG:  # in debug mode they are served from where they lie
         with console.status("Compressing static files (first start or changed files)"):
             call_command(
