@@ -7,7 +7,7 @@ recorded stands in the log as lost.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -23,11 +23,13 @@ LEASE: Final = timedelta(seconds=60)
 """Renewed while the sender lives; longer than any one attempt takes to begin."""
 WINDOW: Final = 4_000
 LOST: Final = "lost"
+DELETED: Final = "The channel was deleted."
+OFF: Final = "The channel was switched off."
 _CLAIM_LOCK: Final = 0x616C65727473
 
 _DUE = """
 with due as (
-    select d.id, d.channel_id, d.client_id, d.next_attempt_at,
+    select d.id, d.channel_id, d.client_id, d.kind, d.next_attempt_at,
            row_number() over (partition by d.channel_id order by d.id) as place
     from alerts_delivery d
     where ((d.state = 'queued' and d.next_attempt_at <= %(now)s)
@@ -38,7 +40,8 @@ with due as (
             and e.state in ('queued', 'sending'))
 )
 select due.id, due.channel_id, due.client_id, c.kind,
-       c.failures_in_a_row = 0 and c.last_success_at is not null
+       c.failures_in_a_row = 0 and c.last_success_at is not null,
+       c.deleted_at is not null, not c.enabled and due.kind <> %(test)s
 from due join alerts_channel c on c.id = due.channel_id
 where due.place <= %(per_channel)s
 order by due.place, due.next_attempt_at, due.id
@@ -56,6 +59,15 @@ class Claims:
     dead: int = 0
 
 
+@dataclass(slots=True)
+class _DueNow:
+    """Due deliveries: those that can be sent, and those whose channel is gone."""
+
+    candidates: list[lanes.Candidate] = field(default_factory=list)
+    deleted: list[int] = field(default_factory=list)
+    off: list[int] = field(default_factory=list)
+
+
 def claim(*, now: datetime, free: int, senders: int) -> Claims:
     """Take up to `free` due deliveries, each its lease long."""
     if free <= 0:
@@ -64,8 +76,9 @@ def claim(*, now: datetime, free: int, senders: int) -> Claims:
         # Claims are short and take turns, so the limits in flight hold over all processes.
         with connection.cursor() as cursor:
             cursor.execute("select pg_advisory_xact_lock(%s)", [_CLAIM_LOCK])
-        dead = _end_unreachable(now)
-        chosen = lanes.pick(_candidates(now), _in_flight(now), free=free, senders=senders)
+        due = _due_now(now)
+        dead = _end(Q(pk__in=due.deleted), DELETED) + _end(Q(pk__in=due.off), OFF)
+        chosen = lanes.pick(due.candidates, _in_flight(now), free=free, senders=senders)
         rows = list(
             Delivery.objects.across_clients()
             .filter(_due(now), pk__in=chosen)
@@ -118,19 +131,27 @@ def _due(now: datetime) -> Q:
     )
 
 
-def _candidates(now: datetime) -> list[lanes.Candidate]:
+def _due_now(now: datetime) -> _DueNow:
+    found = _DueNow()
     with connection.cursor() as cursor:
-        cursor.execute(_DUE, {"now": now, "per_channel": lanes.PER_CHANNEL, "window": WINDOW})
-        return [
-            lanes.Candidate(
-                delivery_id=delivery_id,
-                channel_id=channel_id,
-                client_id=client_id,
-                channel_kind=kind,
-                proven=proven,
+        cursor.execute(
+            _DUE,
+            {"now": now, "per_channel": lanes.PER_CHANNEL, "window": WINDOW, "test": TEST},
+        )
+        for delivery_id, channel_id, client_id, kind, proven, deleted, off in cursor.fetchall():
+            if deleted or off:
+                (found.deleted if deleted else found.off).append(delivery_id)
+                continue
+            found.candidates.append(
+                lanes.Candidate(
+                    delivery_id=delivery_id,
+                    channel_id=channel_id,
+                    client_id=client_id,
+                    channel_kind=kind,
+                    proven=proven,
+                )
             )
-            for delivery_id, channel_id, client_id, kind, proven in cursor.fetchall()
-        ]
+    return found
 
 
 def _in_flight(now: datetime) -> lanes.InFlight:
@@ -143,17 +164,10 @@ def _in_flight(now: datetime) -> lanes.InFlight:
     )
 
 
-def _end_unreachable(now: datetime) -> int:
-    """Due messages of channels that were deleted or switched off meanwhile (tests may go to the latter)."""
-    gone = _end(_due(now) & Q(channel__deleted_at__isnull=False), "The channel was deleted.")
-    off = Q(channel__enabled=False) & ~Q(kind=TEST)
-    return gone + _end(_due(now) & off, "The channel was switched off.")
-
-
 def _end(which: Q, why: str) -> int:
     return (
         Delivery.objects.across_clients()
-        .filter(which)
+        .filter(which, state__in=[Delivery.State.QUEUED, Delivery.State.SENDING])
         .update(state=Delivery.State.DEAD, next_attempt_at=None, lease_until=None, last_error=why)
     )
 

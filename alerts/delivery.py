@@ -1,4 +1,4 @@
-"""Hop 9: due deliveries are claimed, sent outside the transaction by many threads, and booked one by one.
+"""Hop 9: due deliveries are claimed, sent outside the transaction by many threads, and booked as they end.
 
 Only the calling thread touches the database. At least once: a sender that dies leaves a lease that ends.
 """
@@ -9,7 +9,7 @@ import logging
 import random
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from typing import Final
@@ -19,8 +19,7 @@ from django.utils import timezone
 
 from alerts import retry
 from alerts.claims import LEASE, claim, renew
-from alerts.models import Delivery
-from alerts.records import record
+from alerts.records import Ended, record
 from alerts.sending import Claim, Clock, Tried, send_once
 from alerts.transports.base import Transport
 from alerts.transports.registry import TRANSPORTS
@@ -94,7 +93,7 @@ class _Run:
     senders: int
     transports: Mapping[str, Transport]
     in_flight: dict[Future[Tried], Claim] = field(default_factory=dict)
-    unbooked: list[tuple[Claim, Tried]] = field(default_factory=list)
+    unbooked: list[Ended] = field(default_factory=list)
     taken: int = 0
     lost: int = 0
     unrecorded: int = 0
@@ -112,6 +111,7 @@ class _Run:
             found = claim(now=self.clock(), free=free, senders=self.senders)
         except (DatabaseError, InterfaceError) as error:
             self.failure = error  # what is in flight still ends and is booked, as far as that goes
+            _reconnect()
             return 0
         for one in found.taken:
             future = pool.submit(send_once, one, clock=self.clock, transports=self.transports)
@@ -137,31 +137,35 @@ class _Run:
             renew(self.in_flight.values(), now=self.clock())
         except (DatabaseError, InterfaceError):
             log.exception("The leases of %d deliveries were not renewed", len(self.in_flight))
-            connection.close()
+            _reconnect()
 
     def _book(self) -> None:
         waiting, self.unbooked = self.unbooked, []
-        for one, tried in waiting:
-            now = self.clock()
+        try:
+            self._record(waiting)
+        except (DatabaseError, InterfaceError):
+            self._book_singly(waiting)
+
+    def _book_singly(self, waiting: Sequence[Ended]) -> None:
+        """One that the database refuses must not hold up the others; when it is away, all wait."""
+        for one in waiting:
             try:
-                then = record(one, tried, now=now, jitter=self.jitter())
-                self.ends[then] += 1
-            except Delivery.DoesNotExist:
-                log.info("Delivery %d was deleted while it was sent", one.delivery_id)
+                self._record([one])
             except (DatabaseError, InterfaceError) as error:
-                # The database is away for a moment, or for long: until the lease ends, booking late is
-                # better than sending a second copy.
-                if now - tried.started_at > LEASE:
-                    log.error(
-                        "Delivery %d: its attempt was not recorded: %s", one.delivery_id, error
-                    )
+                # Until the lease ends, booking late is better than sending a second copy.
+                claimed, tried = one
+                if self.clock() - tried.started_at > LEASE:
+                    log.error("Delivery %d: attempt not recorded: %s", claimed.delivery_id, error)
                     self.unrecorded += 1
                     self.failure = self.failure or error
                 else:
-                    self.unbooked.append((one, tried))
-                connection.close()
+                    self.unbooked.append(one)
+                _reconnect()
         if self.unbooked:
             time.sleep(RECORD_AGAIN_S)
+
+    def _record(self, ended: Sequence[Ended]) -> None:
+        self.ends.update(record(ended, now=self.clock(), jitter=self.jitter))
 
     def report(self) -> DeliveryReport:
         return DeliveryReport(
@@ -171,3 +175,9 @@ class _Run:
             lost=self.lost,
             unrecorded=self.unrecorded,
         )
+
+
+def _reconnect() -> None:
+    """A broken connection is not used again; the next query opens a new one."""
+    if not connection.in_atomic_block:
+        connection.close()

@@ -17,7 +17,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from alerts import messages
-from alerts.claims import LEASE, claim_of, end_waiting
+from alerts.claims import DELETED, LEASE, OFF, claim_of, end_waiting
 from alerts.models import TEST, Attempt, Channel, ChannelKind, Delivery, default_hears
 from alerts.records import record
 from alerts.sending import send_once
@@ -131,7 +131,7 @@ def disable_channel(channel: Channel, *, actor: Actor, now: datetime) -> Channel
     with transaction.atomic():
         channel.enabled, channel.updated_at = False, now
         channel.save(update_fields=["enabled", "updated_at"])
-        end_waiting(channel, "The channel was switched off.")
+        end_waiting(channel, OFF)
         _log(channel, actor, "channel.disabled")
     return channel
 
@@ -154,7 +154,7 @@ def delete_channel(channel: Channel, *, actor: Actor, now: datetime) -> None:
                 "previous_secret",
             ]
         )
-        end_waiting(channel, "The channel was deleted.")
+        end_waiting(channel, DELETED)
         _log(channel, actor, "channel.deleted")
 
 
@@ -206,7 +206,7 @@ def send_test(
         _log(channel, actor, "channel.tested")
     claim = claim_of(delivery, channel, number=1, now=now)
     tried = send_once(claim, clock=clock, transports=TRANSPORTS)
-    record(claim, tried, now=clock(), jitter=0.0)
+    record([(claim, tried)], now=clock(), jitter=float)
     return Attempt.objects.across_clients().select_related("delivery").get(delivery=delivery)
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 from django.core.exceptions import ValidationError
-from django.db import connection
+from django.db import DatabaseError, connection
 from standardwebhooks import Webhook
 
 from alerts import services
@@ -380,6 +380,31 @@ def test_hanging_endpoints_delay_nobody(receiver: Receiver) -> None:
     assert max(one.at for one in receiver.of("/hook")) - receiver.received[0].at < 0.5
     assert report.sent == 30
     assert report.again >= 20
+
+
+def test_one_record_that_is_refused_does_not_hold_up_the_others(
+    receiver: Receiver, client: Client
+) -> None:
+    clock = Hand()
+    for name in ("Odd", "Even"):
+        make_webhook(client, receiver.url(f"/{name}"), name=name)
+    receiver.answers(Answer(200, b"odd"), path="/Odd")
+    down(make_check(client))
+    queue(clock)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "create function refuse() returns trigger language plpgsql as "
+            "$$ begin if new.answer = 'odd' then raise 'refused'; end if; return new; end $$;"
+            "create trigger refuse before insert on alerts_attempt for each row execute function refuse()"
+        )
+
+    def running() -> datetime:
+        clock.forward(10)
+        return clock()
+
+    with pytest.raises(DatabaseError, match="refused"):
+        deliver_due(clock=running, claim_for_s=0.1, transports=QUICK)
+    assert [one.state for one in deliveries()] == ["sending", "sent"]  # the lease of the first ends
 
 
 def test_a_client_that_is_deleted_meanwhile_stops_nobody(
