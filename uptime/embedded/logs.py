@@ -15,7 +15,8 @@ _TROUBLE = re.compile(
 _HARMLESS = re.compile(
     r"superuser privileges|terminating connection due to administrator command|"
     r"unexpected postmaster exit|WARNING psycopg\.pool |PendingDeprecationWarning|"
-    r"error ignored in rollback|WARNING django\.request |Handling signal|the database system is (starting up|shutting down)"
+    r"error ignored in rollback|WARNING django\.request |Handling signal|"
+    r"the database system is (starting up|shutting down)"
 )
 
 
