@@ -131,7 +131,7 @@ class Shell:
 
     @property
     def dock(self) -> list[NavItem]:
-        return self.nav[:4]
+        return self.nav[:4] or self.operator_nav
 
     @property
     def more(self) -> list[NavItem]:

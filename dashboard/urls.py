@@ -8,7 +8,7 @@ from dashboard.views import alerts, checks, incidents, operators
 
 app_name = "dashboard"
 urlpatterns = [
-    path("", checks.overview, name="overview"),
+    path("", checks.home, name="overview"),
     path("checks/", checks.check_list, name="checks"),
     path("checks/<int:number>/", checks.check_detail, name="check"),
     path(

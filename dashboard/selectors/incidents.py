@@ -62,7 +62,7 @@ def deliveries_of(client: Client, incident: Incident) -> list[Delivery]:
     return list(rows.select_related("channel").order_by("pk").distinct())
 
 
-_DELIVERY_ICONS = {Delivery.State.SENT: "alerts", Delivery.State.DEAD: "mute"}
+_DELIVERY_ICONS: dict[str, str] = {Delivery.State.SENT: "alerts", Delivery.State.DEAD: "mute"}
 
 
 def timeline_of(client: Client, incident: Incident) -> list[Step]:

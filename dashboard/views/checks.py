@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django.http import Http404, HttpResponse
-from django.shortcuts import render
+from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
@@ -25,6 +25,13 @@ _OUR_FAULT_AFTER = timedelta(minutes=3)
 
 
 @require_safe
+def home(request: ClientRequest) -> HttpResponse:
+    """The overview; operators who belong to no client begin with the machinery."""
+    if request.user.is_authenticated and request.user.is_staff and not request.membership:
+        return redirect("dashboard:ops-runs")
+    return overview(request)
+
+
 @member_required
 def overview(request: ClientRequest) -> HttpResponse:
     """One sentence on how things are, what needs somebody, and the worst checks first."""

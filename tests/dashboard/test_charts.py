@@ -220,9 +220,9 @@ def test_drawings_are_well_formed_escaped_and_free_of_inline_style() -> None:
 
 
 def test_times_below_the_chart_are_in_the_readers_zone() -> None:
-    span = {"start": START, "end": START + timedelta(hours=24)}
-    utc = phases_chart([], **span)
-    tokyo = phases_chart([], **span, zone=ZoneInfo("Asia/Tokyo"))
+    end = START + timedelta(hours=24)
+    utc = phases_chart([], start=START, end=end)
+    tokyo = phases_chart([], start=START, end=end, zone=ZoneInfo("Asia/Tokyo"))
     assert ">18:00<" in utc.svg
     assert ">15:00<" in utc.svg
     assert ">00:00<" in tokyo.svg

@@ -1,0 +1,332 @@
+"""What members and operators see, and that pages stay cheap however long a list is."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.db import connection
+from django.test import Client as Browser
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+from django.utils import timezone
+
+from alerts.models import Attempt, Channel, Delivery
+from checks.models import BatchReport, MinuteRun
+from clients.models import Client, Membership, Role, User
+from dashboard.views.checks import verdict_of
+from tests.conftest import Personas
+from tests.dashboard.rows import make_history, make_incident
+from tests.making import make_check
+
+Browse = Callable[[Any], Browser]
+pytestmark = pytest.mark.django_db
+
+
+def text_of(answer: Any) -> str:
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", answer.content.decode()))
+
+
+def test_pages_ask_the_anonymous_to_sign_in(browse: Browse) -> None:
+    for name in ("overview", "checks", "incidents", "channels", "alerts", "ops-runs", "ops-mail"):
+        answer = browse(None).get(reverse(f"dashboard:{name}"))
+        assert answer.status_code == 302
+        assert answer["Location"].startswith("/accounts/login/")
+
+
+def test_pages_that_read_refuse_to_be_posted_to(personas: Personas, browse: Browse) -> None:
+    check = make_check(personas.client, personas.region)
+    for path in ("/", "/checks/", f"/checks/{check.pk}/", "/incidents/", "/alerts/", "/channels/"):
+        assert browse(personas.owner).post(path).status_code == 405
+
+
+def test_a_list_line_has_state_strip_uptime_and_speed(personas: Personas, browse: Browse) -> None:
+    check = make_history(personas, name="Shop", down=(0, 1))
+    check.state = "down"
+    check.save(update_fields=["state"])
+    make_incident(check, minutes_ago=2)
+    answer = browse(personas.viewer).get("/checks/")
+    page = answer.content.decode()
+    assert re.search(r'aria-label="Last 60 minutes: 5[78] up; 2 down, last at \d\d:\d\d"', page)
+    words = text_of(answer)
+    assert "Shop" in words
+    assert "100 ms" in words
+    assert re.search(r"9\d\.\d\d %", words)
+    assert 'data-down-count="1"' in page
+    assert "New check" not in words, "a viewer is not offered what a viewer may not do"
+    assert "Nobody will be told." in words
+
+
+def test_what_needs_attention_comes_first_and_filters_stay_in_the_address(
+    personas: Personas, browse: Browse
+) -> None:
+    for name, state in (("a fine", "up"), ("b broken", "down"), ("c slow", "degraded")):
+        make_check(personas.client, personas.region, name=name, state=state)
+    owner = browse(personas.owner)
+    names = re.findall(r'data-check-name="([^"]+)"', owner.get("/checks/").content.decode())
+    assert names == ["b broken", "c slow", "a fine"]
+    only = owner.get("/checks/?state=degraded").content.decode()
+    assert re.findall(r'data-check-name="([^"]+)"', only) == ["c slow"]
+    assert "No check matches" in text_of(owner.get("/checks/?q=zzz"))
+    assert owner.get("/checks/?page=99&state=nonsense").status_code == 200
+
+
+def test_a_new_client_is_told_what_to_do_first(personas: Personas, browse: Browse) -> None:
+    for path in ("/", "/checks/"):
+        assert "Add a check" in text_of(browse(personas.owner).get(path))
+        assert "Add a check" not in text_of(browse(personas.viewer).get(path))
+
+
+def test_the_overview_names_the_worst_first() -> None:
+    none = dict.fromkeys(("down", "degraded", "unknown", "new", "up", "paused"), 0)
+    assert verdict_of(none | {"up": 42}) == ("up", "All 42 up")
+    assert verdict_of(none | {"up": 1, "paused": 3}) == ("up", "Your check is up")
+    assert verdict_of(none | {"down": 2, "degraded": 1, "up": 4}) == ("down", "2 down, 1 slow")
+    assert verdict_of(none | {"unknown": 2}) == ("unknown", "2 without data")
+    assert verdict_of(none | {"paused": 2}) == ("paused", "Everything is paused")
+
+
+def test_a_check_has_figures_chart_table_and_results(personas: Personas, browse: Browse) -> None:
+    check = make_history(personas, down=(5,))
+    member = browse(personas.viewer)
+    page = member.get(f"/checks/{check.pk}/?range=1h").content.decode()
+    assert 'class="chart"' in page
+    assert "Show as table" in page
+    assert page.count('id="result-') == 20
+    assert "Response time by phase: mean 100 ms" in page
+    failures = member.get(f"/checks/{check.pk}/?failures=1").content.decode()
+    assert failures.count('id="result-') == 1
+    older = re.search(r'href="(\?range=1h&amp;before=\d+)#results"', page)
+    assert older
+    second = member.get(f"/checks/{check.pk}/{older[1].replace('&amp;', '&')}").content.decode()
+    assert second.count('id="result-') == 20
+    assert not set(re.findall(r'id="result-([\d-]+)', page)) & set(
+        re.findall(r'id="result-([\d-]+)', second)
+    )
+    assert "data-poll" not in second, "an older page stands still"
+
+
+def test_one_result_shows_its_phases(personas: Personas, browse: Browse) -> None:
+    check = make_history(personas, minutes=3)
+    member = browse(personas.viewer)
+    page = member.get(f"/checks/{check.pk}/").content.decode()
+    link = re.search(rf'href="(/checks/{check.pk}/results/\d+-\d+/)"', page)
+    assert link
+    assert "Wait 51 ms" in member.get(link[1]).content.decode()
+    assert member.get(f"/checks/{check.pk}/results/17-1/").status_code == 404
+    assert member.get(f"/checks/{check.pk}/results/{10**30}-1/").status_code == 404
+
+
+def test_silence_of_ours_is_never_shown_as_up(personas: Personas, browse: Browse) -> None:
+    check = make_history(personas)
+    from checks.models import RegionState
+
+    RegionState.objects.for_client(personas.client).update(
+        last_at=timezone.now() - timedelta(minutes=12)
+    )
+    words = text_of(browse(personas.owner).get(f"/checks/{check.pk}/"))
+    assert "We have not checked since" in words
+    assert "our fault" in words
+
+
+def test_a_poll_costs_nothing_when_nothing_changed(personas: Personas, browse: Browse) -> None:
+    make_history(personas, minutes=5)
+    member = browse(personas.viewer)
+    page = member.get("/checks/").content.decode()
+    address = re.search(r'hx-get="([^"]+)"', page)
+    assert address
+    again = address[1].replace("&amp;", "&")
+    assert member.get(again).status_code == 204
+    make_check(personas.client, personas.region, name="Another")
+    changed = member.get(again)
+    assert changed.status_code == 200
+    assert b"<html" not in changed.content
+    assert b"Another" in changed.content
+
+
+@pytest.mark.parametrize("path", ["/", "/checks/"])
+def test_the_number_of_queries_does_not_grow_with_the_list(
+    personas: Personas, browse: Browse, path: str
+) -> None:
+    member = browse(personas.viewer)
+
+    def queries() -> int:
+        with CaptureQueriesContext(
+            connection,
+        ) as seen:
+            assert member.get(path).status_code == 200
+        return len(seen)
+
+    make_check(personas.client, personas.region, name="first")
+    few = queries()
+    for number in range(12):
+        make_check(personas.client, personas.region, name=f"more {number}")
+    assert queries() <= few
+    assert few <= 17
+
+
+def test_incidents_have_a_timeline_with_what_was_sent(personas: Personas, browse: Browse) -> None:
+    check = make_check(personas.client, personas.region, name="Shop")
+    ongoing = make_incident(check, minutes_ago=5)
+    check_2 = make_check(personas.client, personas.region, name="Docs")
+    over = make_incident(check_2, minutes_ago=90, minutes=12)
+    member = browse(personas.viewer)
+    words = text_of(member.get("/incidents/"))
+    assert "Ongoing" in words
+    assert "12 min" in words
+    detail = member.get(f"/incidents/{over.pk}/")
+    words = text_of(detail)
+    steps = ["Last good answer before", "First failure", "Confirmed down", "First good answer"]
+    assert [words.index(step) for step in steps] == sorted(words.index(step) for step in steps)
+    assert b"&lt;b&gt;upstream" in detail.content
+    assert browse(personas.stranger).get(f"/incidents/{ongoing.pk}/").status_code == 404
+
+
+def make_delivery(personas: Personas, **fields: Any) -> Delivery:
+    channel = Channel.objects.create(
+        client=personas.client, kind="webhook", name="Hook", target="https://x.test/secret-path"
+    )
+    now = timezone.now()
+    values: dict[str, Any] = {
+        "kind": "down",
+        "summary": "Shop is down",
+        "message": {"body": '{"type": "down"}'},
+        "state": "dead",
+        "occurred_at": now,
+        "attempts_made": 1,
+        "last_error": "Connection refused",
+        **fields,
+    }
+    delivery = Delivery(client=personas.client, channel=channel)
+    for name, value in values.items():
+        setattr(delivery, name, value)
+    delivery.save()
+    Attempt.objects.create(
+        delivery=delivery,
+        client=personas.client,
+        number=1,
+        started_at=now,
+        duration_ms=12,
+        ok=False,
+        status="connection",
+        answer="Connection refused",
+    )
+    return delivery
+
+
+def test_alert_history_shows_each_try_and_hides_the_target(
+    personas: Personas, browse: Browse
+) -> None:
+    delivery = make_delivery(personas)
+    member = browse(personas.viewer)
+    assert "Shop is down" in text_of(member.get("/alerts/?state=failed"))
+    assert "No message in this state" in text_of(member.get("/alerts/?state=sent"))
+    detail = member.get(f"/alerts/{delivery.pk}/")
+    assert "Connection refused" in text_of(detail)
+    assert b"secret-path" not in detail.content
+    assert b"Send again" not in detail.content
+    assert b"Send again" in browse(personas.editor).get(f"/alerts/{delivery.pk}/").content
+    assert b"secret-path" not in member.get("/channels/").content
+
+
+def test_operators_see_runs_alerts_and_mail_without_clients_secrets(
+    personas: Personas, browse: Browse
+) -> None:
+    minute = timezone.now().replace(second=0, microsecond=0) - timedelta(minutes=3)
+    MinuteRun.objects.create(
+        minute=minute, region=personas.region, planned=10, answered=8, missed=2, closed_at=minute
+    )
+    BatchReport.objects.create(
+        minute=minute,
+        region=personas.region,
+        batch=1,
+        attempt=1,
+        results=8,
+        accepted=8,
+        duplicates=0,
+        started_at=minute,
+        duration_ms=900,
+        in_flight=25,
+        lag_p50_ms=1,
+        lag_p99_ms=4,
+        cold_start=False,
+    )
+    make_delivery(personas)
+    operator = browse(personas.operator)
+    runs = operator.get("/ops/runs/")
+    assert "80.00 %" in text_of(runs)
+    assert "Partial" in text_of(runs)
+    detail = operator.get(f"/ops/runs/{minute:%Y%m%dT%H%M}/")
+    assert "8 of 10 answered" in text_of(detail)
+    assert operator.get("/ops/runs/nonsense/").status_code == 404
+    everyone = operator.get("/ops/alerts/")
+    assert "Acme" in text_of(everyone)
+    assert b"secret-path" not in everyone.content
+
+    folder = Path(settings.EMAIL_FILE_PATH)
+    folder.mkdir(parents=True, exist_ok=True)
+    letter = folder / "letter.eml"
+    letter.write_bytes(b"To: on@call.test\r\nSubject: Shop is down\r\n\r\nSee http://x.test/1\r\n")
+    assert "Shop is down" in text_of(operator.get("/ops/mail/"))
+    assert b'href="http://x.test/1"' in operator.get("/ops/mail/letter.eml/").content
+    assert operator.get("/ops/mail/..%2F..%2Fsecret/").status_code == 404
+    letter.unlink()
+    for path in ("/ops/runs/", "/ops/alerts/", "/ops/mail/", "/ops/mail/letter.eml/"):
+        assert browse(personas.owner).get(path).status_code == 403
+
+
+def test_someone_without_a_client_is_told_so(browse: Browse) -> None:
+    alone = User.objects.create_user("alone@nowhere.test", "long enough password")
+    answer = browse(alone).get("/")
+    assert answer.status_code == 403
+    assert "not a member of any client" in text_of(answer)
+    assert b"Sign in as somebody else" in answer.content
+
+
+def test_an_operator_without_a_client_begins_with_the_runs(
+    personas: Personas, browse: Browse
+) -> None:
+    assert browse(personas.operator).get("/")["Location"] == "/ops/runs/"
+
+
+def test_a_member_of_two_clients_switches_between_them(personas: Personas, browse: Browse) -> None:
+    other = Client.objects.create(name="Beta", slug="beta")
+    Membership.objects.create(client=other, user=personas.owner, role=Role.VIEWER)
+    make_check(personas.client, personas.region, name="Of Acme")
+    make_check(other, personas.region, name="Of Beta")
+    browser = browse(personas.owner)
+    assert "Of Acme" in text_of(browser.get("/checks/"))
+    assert browser.post("/account/client/", {"client": "beta"}).status_code == 302
+    assert "Of Beta" in text_of(browser.get("/checks/"))
+    assert browser.post("/account/client/", {"client": "other"}).status_code == 404
+
+
+def test_the_theme_is_in_the_first_byte_and_leads_back_only_to_us(
+    personas: Personas, browse: Browse
+) -> None:
+    browser = browse(personas.viewer)
+    assert b"data-theme=" not in browser.get("/checks/").content.split(b">", 2)[1]
+    chosen = browser.post("/account/theme/", {"theme": "dark", "next": "/checks/"})
+    assert chosen["Location"] == "/checks/"
+    assert b'<html lang="en" data-theme="dark">' in browser.get("/checks/").content
+    away = browser.post("/account/theme/", {"theme": "light", "next": "https://evil.test/"})
+    assert away["Location"] == "/"
+    assert browser.post("/account/theme/", {"theme": "pink"}).status_code == 400
+
+
+def test_times_are_in_the_readers_zone_and_say_which(personas: Personas, browse: Browse) -> None:
+    check = make_history(personas, minutes=3)
+    User.objects.filter(pk=personas.viewer.pk).update(time_zone="Asia/Tokyo")
+    assert " JST</time>" in browse(personas.viewer).get(f"/checks/{check.pk}/").content.decode()
+    assert " UTC</time>" in browse(personas.owner).get(f"/checks/{check.pk}/").content.decode()
+
+
+def test_errors_are_told_in_words(personas: Personas, browse: Browse) -> None:
+    missing = browse(personas.owner).get("/checks/999999/")
+    assert missing.status_code == 404
+    assert "This page does not exist" in text_of(missing)
