@@ -186,7 +186,7 @@ def _times(story: Story) -> list[tuple[str, datetime | None]]:
         return [
             ("Down since", story.since),
             ("Up since", story.ended_at or story.at),
-            ("Confirmed", story.at),
+            ("Recovery confirmed", story.at),
         ]
     return [("Since", story.at)]
 

@@ -38,6 +38,8 @@ class OutboxReport:
     withheld: int = 0
     failed: int = 0
     set_aside: int = 0
+    more: bool = False
+    """The limit was reached: call again at once."""
 
     @property
     def idle(self) -> bool:
@@ -82,6 +84,7 @@ def enqueue_deliveries(*, now: datetime, limit: int = 500) -> OutboxReport:
         withheld=sum(len(draft.notices) - len(draft.deliveries) for draft in done),
         failed=len(failed),
         set_aside=set_aside,
+        more=bool(done) and len(events) >= limit,
     )
 
 

@@ -30,6 +30,10 @@ REASONS: Final = {
 }
 
 
+DIRECTION: Final = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+"""Characters that would turn the rest of a line around."""
+
+
 def zone_of(name: str) -> ZoneInfo:
     try:
         return ZoneInfo(name)
@@ -72,9 +76,11 @@ def because(reason: str, http_status: int | None) -> str:
 
 
 def one_line(text: str, longest: int) -> str:
-    """Safe for a mail header and for a list: no line break or control character, bounded."""
+    """Safe for a mail header and for a list: no line break, control or direction character, bounded."""
     clean = "".join(
-        " " if unicodedata.category(char) in {"Cc", "Cs", "Zl", "Zp"} else char for char in text
+        " " if unicodedata.category(char) in {"Cc", "Cs", "Zl", "Zp"} else char
+        for char in text
+        if char not in DIRECTION
     )
     clean = " ".join(clean.split())
     return clean if len(clean) <= longest else clean[: longest - 1].rstrip() + "…"

@@ -109,9 +109,12 @@ def recheck(event: object = None, context: object = None) -> None:
 
 def deliver(event: object = None, context: object = None) -> None:
     """Queue and send what somebody must hear."""
-    queued = enqueue_deliveries(now=timezone.now())
-    if queued.events:
-        logger.info("deliver %s", queued)
+    more = True
+    while more:
+        queued = enqueue_deliveries(now=timezone.now())
+        more = queued.more
+        if not queued.idle:
+            logger.info("deliver %s", queued)
     if not _sending.acquire(blocking=False):
         return  # who is sending now takes these too, or the next call does
     try:

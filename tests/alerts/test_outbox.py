@@ -51,6 +51,14 @@ def test_one_event_becomes_one_delivery_for_each_channel_that_hears_it() -> None
     assert enqueue_deliveries(now=START).idle
 
 
+def test_a_full_batch_asks_to_be_called_again() -> None:
+    client = make_client()
+    for number in range(5):
+        down(make_check(client, f"c{number}"))
+    assert [enqueue_deliveries(now=START, limit=2).more for _ in range(3)] == [True, True, False]
+    assert enqueue_deliveries(now=START).idle
+
+
 def test_a_replayed_event_queues_nothing_twice() -> None:
     client = make_client()
     make_webhook(client, HOOK)

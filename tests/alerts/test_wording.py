@@ -48,6 +48,7 @@ def test_duration(seconds: float, expected: str) -> None:
 
 def test_one_line_is_safe_for_headers() -> None:
     assert one_line("a\r\nBcc: x@y\x00\u2028z", 100) == "a Bcc: x@y z"
+    assert one_line("gpj\u202e.exe", 100) == "gpj.exe"
     assert one_line("x" * 300, 200) == "x" * 199 + "…"
 
 
