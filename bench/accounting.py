@@ -108,7 +108,7 @@ class Account:
         to_state = [row.committed_ms or 0.0 for row in committed]
         beyond = [(row.committed_ms or 0.0) - row.total_ms for row in committed]
         lags = [row.lag_ms for row in answers]
-        counters = self._counters(minute)
+        counters = self.counters(minute)
         return Minute(
             minute=minute,
             planned=len(planned),
@@ -191,7 +191,8 @@ class Account:
             for slot, check_id, region, outcome, lag_ms, stored_ms, total_ms, extra, committed_ms in found
         }
 
-    def _counters(self, minute: int) -> dict[str, int]:
+    def counters(self, minute: int) -> dict[str, int]:
+        """What the product itself counted."""
         names = ["planned", "dispatched", "answered", "late", "void", "missed", "excluded"]
         names += ["rechecks", "duplicates", "redispatched"]
         sums = ", ".join(f"coalesce(sum({name}), 0)" for name in names)

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import base64
 import json
 import os
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,35 +22,63 @@ def url_of(target: Target, addresses: dict[str, str]) -> str:
     return addresses["https" if target.tls else "http"] + target.path
 
 
-def load(
-    *, clients: int, checks: int, interval_s: int, addresses: dict[str, str]
-) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """What to make."""
+
+    clients: int
+    checks: int
+    """Of each client."""
+    intervals_s: tuple[int, ...]
+    """Dealt out in turn."""
+    switches: int
+    """So many of the first checks have targets that can be switched off and on."""
+    webhook: str
+    """Where each client is told of outages; empty: nowhere."""
+
+
+def load(order: Order, addresses: dict[str, str]) -> dict[str, Any]:
     """Make clients and checks, point each check at a target of its own; returns who misbehaves."""
     from django.db import transaction
 
     with transaction.atomic():  # a snapshot sees all of it or nothing
-        return _load(clients=clients, checks=checks, interval_s=interval_s, addresses=addresses)
+        return _load(order, addresses)
 
 
-def _load(
-    *, clients: int, checks: int, interval_s: int, addresses: dict[str, str]
-) -> dict[str, Any]:
+def _load(order: Order, addresses: dict[str, str]) -> dict[str, Any]:
     from checks.models import Check
-    from provisioning.demo import make_load
+    from checks.regions import ensure_local_region
+    from clients.models import Client
 
-    make_load(clients=clients, checks=checks, url=f"{addresses['http']}/ok/100/0")
-    rows = list(Check.objects.across_clients().order_by("id"))
+    region = ensure_local_region()
+    clients = Client.objects.bulk_create(
+        [
+            Client(name=f"Client {number}", slug=f"client-{number}", check_limit=order.checks)
+            for number in range(order.clients)
+        ]
+    )
+    if order.webhook:
+        _make_webhooks(clients, order.webhook)
+    targets = [_target(number, order) for number in range(order.clients * order.checks)]
+    rows = Check.objects.bulk_create(
+        [
+            Check(
+                client=clients[number // order.checks],
+                name=f"{target.kind.capitalize()} {number}",
+                url=url_of(target, addresses),
+                keyword=[KEYWORD],
+                interval_s=(interval_s := order.intervals_s[number % len(order.intervals_s)]),
+                timeout_ms=min(10_000, (interval_s - 1) * 1000),
+                regions=[region.id],
+            )
+            for number, target in enumerate(targets)
+        ],
+        batch_size=2000,
+    )
     kinds: dict[str, list[int]] = {}
-    for number, row in enumerate(rows):
-        target = target_of(number)
-        row.url = url_of(target, addresses)
-        row.keyword = [KEYWORD]
-        row.interval_s = interval_s
-        row.timeout_ms = min(row.timeout_ms, (interval_s - 1) * 1000)
+    for row, target in zip(rows, targets, strict=True):
         if target.kind is not Kind.OK:
-            kinds.setdefault(target.kind, []).append(row.id)
-    fields = ["url", "keyword", "interval_s", "timeout_ms"]
-    Check.objects.across_clients().bulk_update(rows, fields, batch_size=1000)
+            kinds.setdefault(target.kind, []).append(row.pk)
     return {
         "checks": len(rows),
         "misbehaving": kinds,
@@ -54,23 +86,40 @@ def _load(
     }
 
 
+def _target(number: int, order: Order) -> Target:
+    target = target_of(number)
+    return replace(target, kind=Kind.SWITCH) if number < order.switches else target
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="Fill an installation with clients and checks.")
     parser.add_argument("--clients", type=int, required=True)
     parser.add_argument("--checks", type=int, required=True, help="of each client")
-    parser.add_argument("--interval", type=int, default=60, help="seconds")
+    parser.add_argument("--interval", type=int, nargs="+", default=[60], help="seconds, in turn")
+    parser.add_argument("--switches", type=int, default=0, help="targets that can be switched")
+    parser.add_argument("--webhook", default="", help="where each client is told of outages")
     parser.add_argument("--targets", type=Path, required=True, help="targets.json")
     options = parser.parse_args()
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "uptime.settings")
     django.setup()
-    addresses = json.loads(options.targets.read_text())
-    made = load(
+    order = Order(
         clients=options.clients,
         checks=options.checks,
-        interval_s=options.interval,
-        addresses=addresses,
+        intervals_s=tuple(options.interval),
+        switches=options.switches,
+        webhook=options.webhook,
     )
-    print(json.dumps(made))
+    print(json.dumps(load(order, json.loads(options.targets.read_text()))))
+
+
+def _make_webhooks(clients: Sequence[Any], url: str) -> None:
+    from alerts.models import Channel, ChannelKind
+
+    for client in clients:
+        secret = "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
+        Channel.objects.create(
+            client=client, kind=ChannelKind.WEBHOOK, name="Receiver", target=url, secret=secret
+        )
 
 
 if __name__ == "__main__":

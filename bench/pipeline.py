@@ -108,21 +108,19 @@ def measure(options: Options, report: Report) -> Run:
     with rig(say=say, log_ingest=bool(options.kill)) as running:
         say(f"loading {options.clients:,} clients with {options.checks} checks each")
         made = running.load(
-            clients=options.clients, checks=options.checks, interval_s=options.interval_s
+            clients=options.clients, checks=options.checks, intervals_s=(options.interval_s,)
         )
         failing = sum(len(ids) for ids in made["misbehaving"].values())
         say(f"{made['checks']:,} checks, {failing} of them misbehave")
-        # The tick in minute M prepares M+1, and this minute's may have come before the load.
-        first = int(time.time()) // MINUTE_S * MINUTE_S + 2 * MINUTE_S
-        with (
-            running.installation.connect() as connection,
-            Meter(running.roots) as meter,
-            _progress(report, until=first + options.minutes * MINUTE_S) as tick,
-        ):
-            watching = _Watching(options, running, meter, tick, say, first)
-            watching.wait_for_first_minute()
-            planned = watching.plan(Account(connection))
-            watching.watch_minutes()
+        with Meter(running.roots) as meter:
+            say("waiting for the first full minute")
+            first = running.wait_for_full_minute()
+            with _progress(report, until=first + options.minutes * MINUTE_S) as tick:
+                watching = _Watching(options, running, meter, tick, say, first)
+                with running.installation.connect() as connection:
+                    planned = watching.plan(Account(connection))
+                watching.wait_for_first_minute()
+                watching.watch_minutes()
         # PostgreSQL may have been killed: what follows has a connection of its own.
         with running.installation.connect() as connection:
             account = Account(connection)
@@ -154,7 +152,7 @@ class _Watching:
         self._cpu: dict[str, float] = {}
 
     def wait_for_first_minute(self) -> None:
-        self._say(f"waiting {self._first - time.time():.0f} s for the first full minute")
+        self._say(f"measuring begins in {self._first - time.time():.0f} s")
         self._sleep_until(self._first)
         self._cpu = self._meter.cpu_s()
 
@@ -244,23 +242,23 @@ def show(run: Run, options: Options, report: Report) -> dict[str, Any]:
         "answered_in_minute": "in time",
         "late": "late",
         "missed": "missed",
-        "unaccounted": "unacc.",
+        "unaccounted": "lost",
         "rechecks": "rechecks",
-        "duplicates": "dupl.",
-        "lag_p50_ms": "lag p50 ms",
-        "lag_p99_ms": "p99",
-        "slot_to_state_p50_ms": "slot to state p50 ms",
-        "slot_to_state_p99_ms": "p99",
-        "beyond_probe_p99_ms": "less probe p99",
+        "duplicates": "twice",
+        "lag_p50_ms": "lag p50",
+        "lag_p99_ms": "lag p99",
+        "slot_to_state_p50_ms": "state p50",
+        "slot_to_state_p99_ms": "state p99",
+        "beyond_probe_p99_ms": "less probe",
     }
     report.table(
-        "Minutes",
-        ("minute (UTC)", *columns.values(), "counters agree"),
+        "Minutes (times in ms; lag: how late a probe began; state: from slot to committed state)",
+        ("UTC", *columns.values(), "counters"),
         [
             (
                 time.strftime("%H:%M", time.gmtime(minute.minute)),
                 *(_whole(getattr(minute, name)) for name in columns),
-                "yes" if minute.agrees else "NO",
+                "agree" if minute.agrees else "DIFFER",
             )
             for minute in run.minutes
         ],

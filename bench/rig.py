@@ -9,12 +9,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from bench.accounting import MINUTE_S, Account, planned_slots
 from bench.cpu import Root
 from bench.ingest_log import IngestLog
 from bench.installation import Installation, temporary_folder
@@ -39,14 +40,42 @@ class Rig:
         """All groups of processes, the targets among them."""
         return {**self.installation.roots(), "targets": Root(pid=self.targets.pid)}
 
-    def load(self, *, clients: int, checks: int, interval_s: int = 60) -> dict[str, Any]:
-        """Fill the installation; see `bench.load`."""
+    def load(
+        self,
+        *,
+        clients: int,
+        checks: int,
+        intervals_s: Sequence[int] = (60,),
+        switches: int = 0,
+        webhook: str = "",
+    ) -> dict[str, Any]:
+        """Fill the installation; see `bench.load.Order`."""
         targets = str(self.installation.folder / TARGETS)
         said = self.installation.manage(
             *("-m", "bench.load", "--clients", str(clients), "--checks", str(checks)),
-            *("--interval", str(interval_s), "--targets", targets),
+            *("--interval", *map(str, intervals_s), "--switches", str(switches)),
+            *("--webhook", webhook, "--targets", targets),
         )
         return dict(json.loads(said.splitlines()[-1]))
+
+    def wait_for_full_minute(self) -> int:
+        """The next minute, as soon as its plan holds every check; it begins within half a minute."""
+        with self.installation.connect() as connection:
+            account = Account(connection)
+            checks = account.checks()
+
+            def coming() -> int:
+                return int(time.time()) // MINUTE_S * MINUTE_S + MINUTE_S
+
+            def is_full() -> bool:
+                minute = coming()
+                expected = len(planned_slots(checks, minute))
+                return account.counters(minute)["planned"] == expected
+
+            self.installation.wait_until(
+                is_full, at_most_s=150, every_s=0.5, what="a minute with every check"
+            )
+            return coming()
 
 
 @contextlib.contextmanager
