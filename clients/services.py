@@ -41,8 +41,8 @@ def add_member(*, client: Client, user: User, role: str, actor: Actor) -> Member
     """Give a user a place in a client; one who has a place already keeps it."""
     _require_role(role)
     with transaction.atomic():
-        place, created = Membership.objects.across_clients().get_or_create(
-            client=client, user=user, defaults={"role": role}
+        place, created = Membership.objects.for_client(client).get_or_create(
+            user=user, defaults={"client": client, "role": role}
         )
         if not created:
             raise ValidationError(
