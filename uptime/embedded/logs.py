@@ -15,7 +15,7 @@ _TROUBLE = re.compile(
 _HARMLESS = re.compile(
     r"superuser privileges|terminating connection due to administrator command|"
     r"unexpected postmaster exit|WARNING psycopg\.pool |PendingDeprecationWarning|"
-    r"error ignored in rollback|WARNING django\.request |Handling signal|"
+    r"error ignored in rollback|WARNING py\.warnings |WARNING django\.request |Handling signal|"
     r"the database system is (starting up|shutting down)"
 )
 

@@ -270,7 +270,8 @@ class Supervisor:
     # Stop ---------------------------------------------------------------------------------------
 
     def _stop_all(self) -> None:
-        for names in (("web", "beat", "target"), ("probe", "jobs"), ("postgres",)):
+        # Workers report over HTTP, so the web server outlives them.
+        for names in (("beat",), ("probe", "jobs"), ("web", "target"), ("postgres",)):
             group = [self._children[name] for name in names if name in self._children]
             self._stop(group, patient_s=60.0 if "postgres" in names else STOP_S)
             for child in group:
