@@ -110,6 +110,7 @@ def _show(
         "open": form.open_sections(),
         "result": result,
         "back": LIST if check is None else page_of(check),
+        "list": LIST,
     }
     return render(request, "checks/form.html", context, status=status)
 
@@ -138,7 +139,9 @@ def delete(request: ClientRequest, number: int) -> HttpResponse:
     """Asks first: typing is not needed, because history stays and only one check goes."""
     check = _check_or_404(request, number)
     if request.method != "POST":
-        return render(request, "checks/delete.html", {"check": check, "back": page_of(check)})
+        return render(
+            request, "checks/delete.html", {"check": check, "back": page_of(check), "list": LIST}
+        )
     services.delete_check(check, actor=request.user, now=timezone.now())
     messages.success(request, f"{check.name} is deleted. Its incidents stay in the history.")
     return HttpResponseRedirect(LIST)
@@ -149,7 +152,7 @@ def delete(request: ClientRequest, number: int) -> HttpResponse:
 def test(request: ClientRequest, number: int) -> HttpResponse:
     """One probe for the person who asked; a fragment for the page, or a page of its own."""
     check = _check_or_404(request, number)
-    context: dict[str, Any] = {"check": check, "back": page_of(check)}
+    context: dict[str, Any] = {"check": check, "back": page_of(check), "list": LIST}
     status = 200
     try:
         context["result"] = test_now(

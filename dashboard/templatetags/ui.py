@@ -181,6 +181,12 @@ register.filter("uptime", figures.format_uptime_figure)
 register.filter("coverage", figures.format_coverage)
 
 
+@register.filter
+def grouped(number: int) -> str:
+    """1,204"""
+    return f"{number:,}"
+
+
 @register.simple_tag
 def count(number: int, singular: str, plural: str = "") -> str:
     return figures.format_count(number, singular, plural or None)
