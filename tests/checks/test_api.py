@@ -14,6 +14,7 @@ from django.test import Client as Browser
 from django.utils import timezone
 
 from checks.models import Check, Evidence, Incident, Result
+from checks.validation import FIELDS
 from clients.apikeys import create_key
 from clients.models import Client
 from fanout_lambdas.shared.slots import next_grid, phase
@@ -294,3 +295,21 @@ def test_the_schema_says_what_there_is(personas: Personas) -> None:
 
 def test_the_schema_is_valid_and_complete(tmp_path: Path) -> None:
     call_command("spectacular", validate=True, fail_on_warn=True, file=str(tmp_path / "api.yaml"))
+
+
+NASTY: tuple[Any, ...] = (
+    *(None, True, -1, 1.5, 2**31, 2**63 - 1, "", "\r\nX: y", "\u202ertl", "%" * 5000),
+    *([], {}, [None], {"a": None}, ["\n"], {"X\r\n": "y"}, "9999-12-31T23:59:60Z"),
+)
+
+
+def test_nothing_on_any_field_breaks_it(personas: Personas, api: Api) -> None:
+    """Every writable field takes every nasty value: an answer below 500, each time."""
+    check = make_check(personas.client, personas.region)
+    broken = []
+    for name in (*FIELDS, "id", "client_id", "\u202e", "a" * 500):
+        for value in NASTY:
+            answer = api("PATCH", f"{URL}{check.pk}/", {name: value})
+            if answer.status_code not in {200, 400}:
+                broken.append((name, value, answer.status_code))
+    assert broken == []
