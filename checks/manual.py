@@ -9,8 +9,8 @@ from typing import Any
 
 from checks.models import Check
 from checks.prober import prober_in_use
-from checks.services import bounds_for, settings_of, unmasked, validate_new
-from checks.validation import ASSERTION_FIELDS, REQUEST_FIELDS, clean_fields
+from checks.services import settings_of, validate_change, validate_new
+from checks.validation import ASSERTION_FIELDS, REQUEST_FIELDS
 from clients.audit import Actor, label_of
 from clients.models import Client
 from clients.rate import take
@@ -35,16 +35,14 @@ def test_now(
 
     ValidationError names wrong fields; RateLimited says when to come back.
     """
-    if check is None:
-        values = validate_new(client, fields)
-    else:
-        values = settings_of(check)
-        given = unmasked(check, fields)
-        values |= clean_fields(given, base=values, bounds=bounds_for(client))
+    known = {} if check is None else settings_of(check)
+    given = validate_new(client, fields) if check is None else validate_change(check, fields)
     take(f"test-now:{client.pk}", limit=LIMIT, per_s=PER_S, now=now, message=TOO_MANY)
     check_id = 0 if check is None else check.pk
     logger.info("test now client=%s check=%s by %s", client.pk, check_id, label_of(actor))
-    return prober_in_use().probe(probe_of(values, check_id=check_id, slot=int(now.timestamp())))
+    return prober_in_use().probe(
+        probe_of(known | given, check_id=check_id, slot=int(now.timestamp()))
+    )
 
 
 test_now.__test__ = False  # type: ignore[attr-defined]  # its name is the product's word, not pytest's

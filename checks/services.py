@@ -7,7 +7,8 @@ line, and wakes the pipeline after its commit.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import logging
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
@@ -33,6 +34,8 @@ from clients.audit import Actor
 from clients.models import Client
 from fanout_lambdas.shared.netguard import AllowList, Guard
 from fanout_lambdas.shared.slots import next_grid, phase
+
+logger = logging.getLogger(__name__)
 
 MASK = "********"
 """What is shown in the place of a secret; sent back, it keeps the secret."""
@@ -62,8 +65,7 @@ def update_check(check: Check, *, actor: Actor, now: datetime, **fields: Any) ->
     with transaction.atomic():
         _lock(check)
         before = settings_of(check)
-        fields = unmasked(check, fields)
-        values = clean_fields(fields, base=before, bounds=bounds_for(check.client))
+        values = validate_change(check, fields)
         changed = audit.changes(before, values, secret=SECRET_FIELDS)
         if not changed:
             return check
@@ -136,15 +138,34 @@ def validate_new(client: Client, fields: Mapping[str, Any]) -> dict[str, Any]:
         given.setdefault("timeout_ms", default_timeout_ms(interval))
     if not given.get("name") and isinstance(given.get("url"), str):
         given["name"] = _name_from(given["url"])
-    return {**DEFAULTS, **clean_fields(given, base={}, bounds=bounds)}
+    return {**DEFAULTS, **_clean(client, given, {}, bounds)}
 
 
-def bounds_for(client: Client) -> Bounds:
-    """What this installation and this client's plan allow."""
+def validate_change(check: Check, fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The given fields, cleaned, judged together with what the check has."""
+    bounds = bounds_for(check.client, kept=check.regions)
+    return _clean(check.client, unmasked(check, fields), settings_of(check), bounds)
+
+
+def _clean(
+    client: Client, given: Mapping[str, Any], base: Mapping[str, Any], bounds: Bounds
+) -> dict[str, Any]:
+    try:
+        return clean_fields(given, base=base, bounds=bounds)
+    except ValidationError as error:
+        for refused in error.error_dict.get("url", []):
+            # Somebody who tries the addresses of our own network leaves a trace.
+            logger.warning("refused url client=%s rule=%s", client.pk, refused.code)
+        raise
+
+
+def bounds_for(client: Client, *, kept: Iterable[int] = ()) -> Bounds:
+    """What this installation and this client's plan allow; regions that a check has may stay."""
+    active = Region.objects.filter(active=True).values_list("pk", flat=True)
     return Bounds(
         guard=url_guard(),
         minimum_interval_s=client.minimum_interval_s,
-        region_ids=frozenset(Region.objects.filter(active=True).values_list("pk", flat=True)),
+        region_ids=frozenset(active) | frozenset(kept),
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
-from django.core.exceptions import NON_FIELD_ERRORS, PermissionDenied
+from django.core.exceptions import NON_FIELD_ERRORS, ObjectDoesNotExist, PermissionDenied
 from django.core.exceptions import ValidationError as DjangoValidationError
 from django.http import Http404, JsonResponse
 from rest_framework import exceptions
@@ -56,7 +56,7 @@ def problem_response(error: Exception, context: Mapping[str, Any]) -> JsonRespon
     elif isinstance(error, RateLimited):
         status, detail = 429, error.message
         headers["Retry-After"] = str(error.retry_after)
-    elif isinstance(error, Http404):
+    elif isinstance(error, Http404 | ObjectDoesNotExist):  # deleted by another request just now
         status, detail = 404, NOT_FOUND
     elif isinstance(error, PermissionDenied):
         status, detail = 403, str(error) or "This key or role may not do that."

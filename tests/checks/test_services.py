@@ -11,7 +11,7 @@ from django.core.exceptions import ValidationError
 from django.db import connection
 
 from checks import services
-from checks.models import Check, ExtraSlot, Incident, RegionState
+from checks.models import Check, ExtraSlot, Incident, Region, RegionState
 from checks.signals import recheck_due
 from clients.models import AuditEvent, Client
 from fanout_lambdas.shared.slots import GRID_S, phase
@@ -196,3 +196,21 @@ def test_masked_headers_keep_what_is_stored(personas: Personas) -> None:
         headers={"authorization": services.MASK, "X-New": "2"},
     )
     assert services.headers_of(check) == {"authorization": "Bearer s3cret", "X-New": "2"}
+
+
+def test_a_region_that_closed_may_stay_but_not_come(personas: Personas) -> None:
+    check = make(personas)
+    closed = Region.objects.create(code="moon", name="Moon", sealing_key="k", active=False)
+    Region.objects.filter(pk=personas.region.pk).update(active=False)
+    kept = [personas.region.pk]
+    services.update_check(check, actor=None, now=LATER, regions=kept, name="Kept")
+    with pytest.raises(ValidationError):
+        services.update_check(check, actor=None, now=LATER, regions=[closed.pk])
+
+
+def test_a_refused_address_leaves_a_trace(
+    personas: Personas, caplog: pytest.LogCaptureFixture
+) -> None:
+    with pytest.raises(ValidationError):
+        make(personas, url="http://169.254.169.254/latest")
+    assert f"refused url client={personas.client.pk} rule=metadata" in caplog.text
