@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from threading import Lock
@@ -52,13 +53,14 @@ class HeldKey:
 class KeyRing:
     """Ingest keys, looked up at most once in 30 s each: a flood of forged reports costs no queries."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
         self._held: dict[str, HeldKey] = {}
         self._lock = Lock()
 
     def find(self, key_id: str) -> HeldKey:
         held = self._held.get(key_id)
-        if held is not None and time.monotonic() < held.until:
+        if held is not None and self._clock() < held.until:
             return held
         row = (
             IngestKey.objects.filter(key_id=key_id, revoked_at=None)
@@ -68,7 +70,7 @@ class KeyRing:
         held = HeldKey(
             region=row.region if row else None,
             secret=row.secret.encode() if row else b"",
-            until=time.monotonic() + KEY_CACHE_S,
+            until=self._clock() + KEY_CACHE_S,
         )
         with self._lock:
             if len(self._held) >= MOST_KEYS:  # made-up key ids must not fill the memory

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 
 from celery import Celery
@@ -12,3 +13,7 @@ app = Celery("uptime")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 # Named one by one: finding tasks by app would look for modules called `tasks`, which nobody here has.
 app.conf.imports = ("uptime.jobs", "uptime.engine")
+
+# Three lines for each task a second would bury what the jobs themselves have to say.
+for name in ("celery.app.trace", "celery.worker.strategy", "celery.beat"):
+    logging.getLogger(name).setLevel(logging.WARNING)

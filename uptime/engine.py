@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
+from celery import Celery
 from celery.signals import worker_ready, worker_shutdown, worker_shutting_down
 from django.conf import settings
 from kombu.exceptions import OperationalError as BrokerAway
@@ -37,9 +38,12 @@ _ending = threading.Event()
 class CeleryInvoker:
     """Starts a fan-out function as a task on whichever machine has room."""
 
+    def __init__(self, celery: Celery = app) -> None:
+        self._celery = celery
+
     def invoke(self, function: str, payload: Mapping[str, Any]) -> None:
         try:
-            app.send_task(
+            self._celery.send_task(
                 f"uptime.engine.{function}",
                 args=[payload],
                 queue=QUEUE,
@@ -85,6 +89,7 @@ def worker_config(region: str) -> WorkerConfig:
         in_flight=settings.PROBE_IN_FLIGHT,
         allow=AllowList.parse(",".join(settings.ALLOW_NETWORKS)),
         user_agent=settings.USER_AGENT,
+        ca_file=settings.PROBE_CA_FILE or None,
     )
 
 
