@@ -11,13 +11,12 @@ from django.db.models import Case, Count, IntegerField, Q, QuerySet, Value, When
 from alerts.models import Channel
 from checks.models import Check, ExtraSlot, Incident, RegionState, State
 from clients.models import Client
-from dashboard.selectors import results
+from dashboard.selectors import hours, results
 from dashboard.strips import Cell, Mark, Strip, minute_strip, sparkline
 from fanout_lambdas.shared.contracts import Outcome
 
 PAGE_SIZE = 50
 BARS = 60
-_DAY = timedelta(hours=24)
 
 ATTENTION = (State.DOWN, State.DEGRADED, State.UNKNOWN, State.NEW, State.UP, State.PAUSED)
 """The order in which states need somebody."""
@@ -61,9 +60,11 @@ class CheckRow:
 
     check: Check
     state: str
+    cells: list[Cell]
     strip: Strip
     spark: Strip
     p95_ms: float | None
+    """Of the newest hour with data."""
     day: Availability
     last_at: datetime | None
     cert_not_after: datetime | None
@@ -120,27 +121,28 @@ def check_rows(
     if not checks:
         return []
     outcomes = results.outcomes(client, checks, start=now - timedelta(minutes=BARS + 1), end=now)
-    recent = results.recent(client, checks, start=now - _DAY, end=now)
-    outages = outage_seconds(client, checks, start=now - _DAY, end=now)
+    start = hours.window_start(now)
+    recent = hours.last_hours(client, checks, now=now)
+    outages = outage_seconds(client, checks, start=start, end=now)
     newest = newest_of(client, checks)
     confirming = being_confirmed(client, checks, now=now)
     rows = []
     for check in checks:
-        mine = recent.get(check.pk, results.Recent())
-        line = [None if hour.p95_us is None else hour.p95_us / 1_000 for hour in mine.by_hour]
-        whole = mine.whole
+        mine = recent[check.pk]
+        cells = cells_of(check, outcomes.get(check.pk, []), now=now)
         rows.append(
             CheckRow(
                 check=check,
                 state=shown_state(check, confirming),
-                strip=minute_strip(cells_of(check, outcomes.get(check.pk, []), now=now), zone=zone),
-                spark=sparkline(line),
-                p95_ms=None if whole.p95_us is None else whole.p95_us / 1_000,
+                cells=cells,
+                strip=minute_strip(cells, zone=zone),
+                spark=sparkline(mine.p95_ms),
+                p95_ms=next((value for value in reversed(mine.p95_ms) if value is not None), None),
                 day=availability(
                     check,
-                    measured_slots=whole.measured,
+                    measured_slots=mine.measured,
                     outages=outages.get(check.pk, (0.0, 0)),
-                    start=now - _DAY,
+                    start=start,
                     end=now,
                 ),
                 last_at=newest.get(check.pk, Newest()).at,

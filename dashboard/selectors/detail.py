@@ -30,6 +30,7 @@ class Figure:
 
     word: str
     value: listing.Availability
+    p95_ms: float | None
 
 
 def chart_of(
@@ -39,7 +40,8 @@ def chart_of(
     step = bucket_step(check, span)
     end = _floor(now, step) + step
     start = end - span
-    seen = results.results(client, check, start=start, end=now)
+    # Over a long range rechecks would cost most of the reading and show nothing.
+    seen = results.results(client, check, start=start, end=now, rechecks=span <= RANGES["6h"])
     edits = AuditEvent.objects.for_client(client).filter(
         subject_kind="check", subject_id=check.pk, action="check.updated", at__gte=start
     )
@@ -112,17 +114,19 @@ def figures_of(client: Client, check: Check, *, now: datetime) -> list[Figure]:
     for word, span in (("Last hour", RANGES["1h"]), ("24 hours", RANGES["24h"])):
         start = now - span
         seen = results.recent(client, [check], start=start, end=now).get(check.pk)
+        whole = seen.whole if seen else results.Span()
         outages = listing.outage_seconds(client, [check], start=start, end=now)
         figures.append(
             Figure(
                 word=word,
                 value=listing.availability(
                     check,
-                    measured_slots=seen.whole.measured if seen else 0,
+                    measured_slots=whole.measured,
                     outages=outages.get(check.pk, (0.0, 0)),
                     start=start,
                     end=now,
                 ),
+                p95_ms=None if whole.p95_us is None else whole.p95_us / 1_000,
             )
         )
     return figures

@@ -148,22 +148,14 @@ def check_detail(request: ClientRequest, number: int) -> HttpResponse:
     evidence = results.evidence_of(client, check, rows)
     (row,) = listing.check_rows(client, [check], now=now, zone=zone)
     incident = detail.open_incident(client, check)
+    figures = detail.figures_of(client, check, now=now)
     context: dict[str, Any] = {
         "check": check,
         "row": row,
         "incident": incident,
-        "strip": minute_strip(
-            listing.cells_of(
-                check,
-                results.outcomes(client, [check], start=now - timedelta(hours=1), end=now).get(
-                    check.pk, []
-                ),
-                now=now,
-            ),
-            zone=zone,
-            stretch=True,
-        ),
-        "figures": detail.figures_of(client, check, now=now),
+        "strip": minute_strip(row.cells, zone=zone, stretch=True),
+        "figures": figures,
+        "day": figures[-1],
         "chart": detail.chart_of(client, check, span=detail.RANGES[span], now=now, zone=zone),
         "range": span,
         "ranges": list(detail.RANGE_WORDS.items()),
