@@ -69,13 +69,14 @@ def rejected(
     der = _unverified_leaf(sock)
     certificate = read_certificate(der) if der else None
     code = error.verify_code
+    # An expired certificate is said to be expired also where OpenSSL met another fault first: renewing it is
+    # what its owner has to do in any case.
+    if certificate and certificate.not_after <= now:
+        message = f"TLS certificate expired {_days(now - certificate.not_after)} ago."
+        return CertificateRejected(Reason.CERT_EXPIRY, message, certificate)
     if code == _EXPIRED:
-        ago = f" {_days(now - certificate.not_after)} ago" if certificate else ""
-        # Of a whole chain another link may be the expired one.
-        if certificate and certificate.not_after > now:
-            message = "A certificate in the TLS chain has expired."
-        else:
-            message = f"TLS certificate expired{ago}."
+        # Of a whole chain another link is the expired one.
+        message = "A certificate in the TLS chain has expired."
         return CertificateRejected(Reason.CERT_EXPIRY, message, certificate)
     if code == _NOT_YET:
         message = "TLS certificate is not valid yet."

@@ -469,8 +469,20 @@ def test_tls_answer_carries_its_certificate() -> None:
             Reason.TLS,
             "TLS certificate is self-signed or signed by an unknown authority.",
         ),
+        (
+            tls(-400.1, self_signed=True),
+            Reason.CERT_EXPIRY,
+            "TLS certificate expired 400 days ago.",
+        ),
     ],
-    ids=["expired days", "expired hours", "future", "wrong host", "self-signed"],
+    ids=[
+        "expired days",
+        "expired hours",
+        "future",
+        "wrong host",
+        "self-signed",
+        "self-signed, expired",
+    ],
 )
 def test_bad_certificates(server: Callable[..., Any], reason: Reason, message: str) -> None:
     with server() as target:
