@@ -470,7 +470,7 @@ def test_tls_answer_carries_its_certificate() -> None:
             "TLS certificate is self-signed or signed by an unknown authority.",
         ),
         (
-            tls(-400.1, self_signed=True),
+            tls(-400.1, since_days=500, self_signed=True),
             Reason.CERT_EXPIRY,
             "TLS certificate expired 400 days ago.",
         ),
