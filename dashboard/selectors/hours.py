@@ -4,16 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
-from checks.models import Check, RolledHour, RollupHour
+from django.db import connection
+
+from checks.models import Check, RollupHour
 from clients.models import Client
 from dashboard.selectors import results
 
 HOURS = 24
-MOST_OPEN = 3
-"""Hours read from single results. Older ones that no rollup holds have no results, or are rolled within minutes."""
 _HOUR = timedelta(hours=1)
+# Hours with data, and whether the rollup holds them; one that it does not hold is the exception, save for the newest.
+_KNOWN = """
+select hour, rolled from (
+    select hour, exists (
+        select from checks_rolledhour r where r.hour = series.hour and r.rolled_at is not null) as rolled
+    from generate_series(%s::timestamptz, %s::timestamptz, interval '1 hour') as series(hour)) known
+where rolled or exists (
+    select from result where at >= known.hour and at < known.hour + interval '1 hour')
+order by 1
+"""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -33,15 +43,12 @@ def window_start(now: datetime) -> datetime:
 def last_hours(client: Client, checks: Sequence[Check], *, now: datetime) -> dict[int, Hours]:
     """For each check its hours since `window_start(now)`, the one under way last."""
     start = window_start(now)
-    rolled = set(
-        RolledHour.objects.filter(hour__gte=start, hour__lt=now)
-        .exclude(rolled_at=None)
-        .values_list("hour", flat=True)
-    )
+    with connection.cursor() as cursor:
+        cursor.execute(_KNOWN, [start, now])
+        known = [(hour.astimezone(UTC), rolled) for hour, rolled in cursor.fetchall()]
     found = {check.pk: Hours() for check in checks}
-    _add_rolled(client, checks, found, start, rolled)
-    newest = (start + _HOUR * n for n in range(HOURS + 1 - MOST_OPEN, HOURS + 1))
-    open_hours = [hour for hour in newest if hour not in rolled]
+    _add_rolled(client, checks, found, start, {hour for hour, rolled in known if rolled})
+    open_hours = [hour for hour, rolled in known if not rolled]
     for first, end in _runs(open_hours):
         _add_single(client, checks, found, start, first, min(end, now))
     return found

@@ -72,8 +72,7 @@ def test_an_error_is_said_and_leads_to_its_field(personas: Personas, open_page: 
     expect(page.get_by_label("Address")).to_have_attribute("aria-invalid", "true")
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [320, 390, 1280])
+@pytest.mark.parametrize(("width", "scheme"), [(320, "dark"), (390, "light"), (1280, "dark")])
 def test_no_page_scrolls_sideways(
     personas: Personas, open_page: OpenPage, width: int, scheme: str
 ) -> None:
