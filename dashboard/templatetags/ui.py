@@ -1,4 +1,4 @@
-"""What templates say in one word: icons, states, times, figures and form fields (hop 10)."""
+"""What templates say in one word: icons, states, times and figures (hop 10)."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from typing import Any, Final
 
-from django import forms, template
-from django.forms import BoundField
+from django import template
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
@@ -293,48 +292,3 @@ def epoch(second: int) -> SafeString:
 @register.filter
 def item(mapping: Mapping[Any, Any], key: Any) -> Any:
     return mapping.get(key, "")
-
-
-# Forms -------------------------------------------------------------------------------------------
-
-
-@register.inclusion_tag("parts/field.html")
-def field(
-    bound: BoundField, extra_class: str = "", label: str = "", optional: bool = True
-) -> dict[str, Any]:
-    """A form field with label, help and error; Django ties them together by aria-describedby."""
-    widget = bound.field.widget
-    shape = "line" if isinstance(widget, forms.CheckboxInput) else "box"
-    if isinstance(widget, forms.CheckboxSelectMultiple | forms.RadioSelect):
-        shape = "options"
-    return {
-        "field": bound,
-        "shape": shape,
-        "label": label or bound.label,
-        "control": bound.as_widget(attrs=_attributes(widget, extra_class)),
-        "show_optional": optional and not bound.field.required and shape == "box",
-        "hidden": bound.is_hidden,
-    }
-
-
-def _attributes(widget: forms.Widget, extra_class: str) -> dict[str, str | bool]:
-    if isinstance(widget, forms.CheckboxInput):
-        css = "checkbox checkbox-primary"
-    elif isinstance(widget, forms.RadioSelect | forms.CheckboxSelectMultiple):
-        return {}
-    elif isinstance(widget, forms.Select):
-        css = "select"
-    elif isinstance(widget, forms.Textarea):
-        css = "textarea"
-    else:
-        css = "input"
-    if isinstance(widget, forms.EmailInput | forms.PasswordInput):
-        # The label says it already, and stays when something is typed.
-        return {"class": f"{css} {extra_class}".strip(), "placeholder": ""}
-    return {"class": f"{css} {extra_class}".strip()}
-
-
-@register.filter
-def fields_of(form: forms.Form, names: str) -> Sequence[BoundField]:
-    """Some of a form's fields, in the order given: {% for f in form|fields_of:"name url" %}."""
-    return [form[name] for name in names.split()]
