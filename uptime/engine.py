@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import logging
 import threading
+import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import cache
@@ -31,6 +32,9 @@ logger = logging.getLogger(__name__)
 QUEUE = "probe"
 LIFE_S = 120
 """An invocation that nobody took for this long is of no use any more; the watch has found its slots by then."""
+
+CONSUMER_STOPS_S = 3.0
+"""Celery's consumer looks up once a second and then stops."""
 
 _ending = threading.Event()
 
@@ -101,7 +105,7 @@ def dispatcher(event: dict[str, Any]) -> None:
     """Plans a minute and hands out its batches at their time. When the process is to end, the rest goes out at once:
     the batches wait in the queue, and whoever takes them keeps each probe to its second."""
     try:
-        report = dispatch(event, store=store(), invoker=invoker(), sleep=_sleep)
+        report = dispatch(event, store=store(), invoker=invoker(), sleep=_Pause())
     except NothingToDispatch as error:
         logger.error("%s", error)
         return
@@ -127,8 +131,18 @@ def worker(event: dict[str, Any]) -> None:
     probe_loop.submit(event)
 
 
-def _sleep(seconds: float) -> None:
-    _ending.wait(seconds)
+class _Pause:
+    """Sleeps, but not beyond the end of the process: then it lets the consumer stop first, so that what is
+    published from here on is not taken back by this very process, and sleeps no more."""
+
+    def __init__(self) -> None:
+        self._hurry = False
+
+    def __call__(self, seconds: float) -> None:
+        if self._hurry or not _ending.wait(seconds):
+            return
+        self._hurry = True
+        time.sleep(CONSUMER_STOPS_S)
 
 
 def _expiry(payload: Mapping[str, Any]) -> datetime:

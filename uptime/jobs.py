@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
@@ -27,7 +28,7 @@ from checks.history.rollups import roll_up_hours
 from checks.models import MinuteRun
 from checks.pipeline.rechecks import send_due
 from checks.pipeline.runs import as_time
-from checks.pipeline.snapshot import take_snapshot, topology
+from checks.pipeline.snapshot import load_snapshot, take_snapshot, topology
 from checks.pipeline.spool import drain_spool as drain
 from checks.pipeline.watch import watch as watch_runs
 from fanout_lambdas.invoke import DISPATCHER, InvokeError
@@ -46,6 +47,8 @@ QUEUE = "jobs"
 SENDERS_AT_ONCE = 2
 """Delivery may hang on a receiver for a while; it never takes more than these threads from the other jobs."""
 
+_blind: deque[int] = deque(maxlen=60)
+"""Minutes that this process dispatched without the database; once is enough."""
 _sending = threading.BoundedSemaphore(SENDERS_AT_ONCE)
 
 
@@ -53,13 +56,20 @@ def tick(event: object = None, context: object = None) -> None:
     """Prepare and dispatch the next minute; after a pause of ours also what is left of this one."""
     now = timezone.now()
     for minute in minutes_to_prepare(now, once_a_minute=event is not None):
-        if minute % 3600 == 0 or _first_for_long(minute):
-            ensure_partitions(now=now)
-        report = take_snapshot(minute, now=now, store=store())
-        if report.repeated:
+        if minute in _blind:
             continue
-        logger.info("tick %s", report)
-        dispatch_minute(minute)
+        try:
+            if minute % 3600 == 0 or _first_for_long(minute):
+                ensure_partitions(now=now)
+            report = take_snapshot(minute, now=now, store=store())
+        except (OperationalError, InterfaceError) as error:
+            logger.error("tick: the database is away: %s", str(error).strip()[:200])
+            _dispatch_blind(minute)
+            continue
+        if not report.repeated:
+            logger.info("tick %s", report)
+            runs = MinuteRun.objects.filter(minute=as_time(minute))
+            _dispatch(minute, runs.values_list("region__code", flat=True))
 
 
 def minutes_to_prepare(now: datetime, *, once_a_minute: bool = False) -> list[int]:
@@ -71,14 +81,22 @@ def minutes_to_prepare(now: datetime, *, once_a_minute: bool = False) -> list[in
     return [current]
 
 
-def dispatch_minute(minute: int) -> None:
-    """Start a dispatcher for each region of a prepared minute."""
+def _dispatch_blind(minute: int) -> None:
+    """Probing goes on from the newest snapshot while the database is away: the workers spool what they see, and the
+    watch makes the minute's run afterwards."""
+    _blind.append(minute)
+    snapshot = load_snapshot(minute, store=store())
+    if snapshot is not None:
+        _dispatch(minute, sorted({code for plan in snapshot.checks for code in plan.regions}))
+
+
+def _dispatch(minute: int, regions: Iterable[str]) -> None:
+    """Start a dispatcher in each region."""
     shape = topology()
-    runs = MinuteRun.objects.filter(minute=as_time(minute)).select_related("region")
-    for run in runs:
+    for region in regions:
         payload = {
             "minute": minute,
-            "region": run.region.code,
+            "region": region,
             "topology": {
                 "checks_per_worker": shape.checks_per_worker,
                 "workers_per_triggerer": shape.workers_per_triggerer,
@@ -88,7 +106,7 @@ def dispatch_minute(minute: int) -> None:
             invoker().invoke(DISPATCHER, payload)
         except InvokeError as error:
             # The watch sends the minute's batches out by itself when they do not report.
-            logger.error("minute %s was not dispatched in %s: %s", minute, run.region.code, error)
+            logger.error("minute %s was not dispatched in %s: %s", minute, region, error)
 
 
 def watch(event: object = None, context: object = None) -> None:

@@ -7,8 +7,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
+import time_machine
+from django.db import connection
 
 from checks.models import MinuteRun
+from checks.pipeline.snapshot import take_snapshot
 from checks.regions import ensure_local_region
 from fanout_lambdas.objectstore import ObjectStore
 from fanout_lambdas.shared.slots import minute_of
@@ -61,6 +64,25 @@ def test_a_tick_dispatches_each_minute_once(sent: list[Mapping[str, Any]]) -> No
     assert minute_of(int(time.time())) in minutes
     assert {payload["region"] for payload in sent} == {"local"}
     assert MinuteRun.objects.count() == len(minutes)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_without_a_database_probing_goes_on_from_the_newest_snapshot(
+    sent: list[Mapping[str, Any]], store: ObjectStore
+) -> None:
+    check()
+    take_snapshot(MINUTE, now=at(MINUTE), store=store)
+    host, port = (connection.settings_dict[name] for name in ("HOST", "PORT"))
+    connection.close()
+    connection.settings_dict.update(HOST="127.0.0.1", PORT="1")
+    try:
+        with time_machine.travel(at(MINUTE + 75), tick=False):
+            jobs.tick()
+            jobs.tick()
+    finally:
+        connection.settings_dict.update(HOST=host, PORT=port)
+
+    assert [(payload["minute"], payload["region"]) for payload in sent] == [(MINUTE + 60, "local")]
 
 
 @pytest.mark.django_db(transaction=True)
