@@ -7,7 +7,6 @@ import base64
 import json
 import os
 import secrets
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -46,41 +45,32 @@ def load(order: Order, addresses: dict[str, str]) -> dict[str, Any]:
 
 
 def _load(order: Order, addresses: dict[str, str]) -> dict[str, Any]:
-    from checks.models import Check
-    from checks.regions import ensure_local_region
-    from clients.models import Client
+    from django.db import connection
 
-    region = ensure_local_region()
-    clients = Client.objects.bulk_create(
-        [
-            Client(name=f"Client {number}", slug=f"client-{number}", check_limit=order.checks)
-            for number in range(order.clients)
-        ]
-    )
+    from checks.models import Check
+    from provisioning.demo import make_load
+
+    make_load(clients=order.clients, checks=order.checks, url=f"{addresses['http']}/ok/100/0")
     if order.webhook:
-        _make_webhooks(clients, order.webhook)
-    targets = [_target(number, order) for number in range(order.clients * order.checks)]
-    rows = Check.objects.bulk_create(
-        [
-            Check(
-                client=clients[number // order.checks],
-                name=f"{target.kind.capitalize()} {number}",
-                url=url_of(target, addresses),
-                keyword=[KEYWORD],
-                interval_s=(interval_s := order.intervals_s[number % len(order.intervals_s)]),
-                timeout_ms=min(10_000, (interval_s - 1) * 1000),
-                regions=[region.id],
-            )
-            for number, target in enumerate(targets)
-        ],
-        batch_size=2000,
-    )
+        _make_webhooks(order.webhook)
+    ids = list(Check.objects.across_clients().order_by("id").values_list("id", flat=True))
+    targets = [_target(number, order) for number in range(len(ids))]
+    intervals = [order.intervals_s[number % len(order.intervals_s)] for number in range(len(ids))]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "update checks_check set url = given.url, keyword = array[%s], "
+            "  interval_s = given.interval_s, "
+            "  timeout_ms = least(timeout_ms, (given.interval_s - 1) * 1000) "
+            "from unnest(%s::bigint[], %s::text[], %s::int[]) as given(id, url, interval_s) "
+            "where checks_check.id = given.id",
+            [KEYWORD, ids, [url_of(target, addresses) for target in targets], intervals],
+        )
     kinds: dict[str, list[int]] = {}
-    for row, target in zip(rows, targets, strict=True):
+    for check_id, target in zip(ids, targets, strict=True):
         if target.kind is not Kind.OK:
-            kinds.setdefault(target.kind, []).append(row.pk)
+            kinds.setdefault(target.kind, []).append(check_id)
     return {
-        "checks": len(rows),
+        "checks": len(ids),
         "misbehaving": kinds,
         "down_for_ever": [check for kind in FOR_EVER for check in kinds.get(kind, [])],
     }
@@ -112,10 +102,11 @@ def main() -> None:
     print(json.dumps(load(order, json.loads(options.targets.read_text()))))
 
 
-def _make_webhooks(clients: Sequence[Any], url: str) -> None:
+def _make_webhooks(url: str) -> None:
     from alerts.models import Channel, ChannelKind
+    from clients.models import Client
 
-    for client in clients:
+    for client in Client.objects.all():
         secret = "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
         Channel.objects.create(
             client=client, kind=ChannelKind.WEBHOOK, name="Receiver", target=url, secret=secret

@@ -242,7 +242,7 @@ def show(run: Run, options: Options, report: Report) -> dict[str, Any]:
         "answered_in_minute": "in time",
         "late": "late",
         "missed": "missed",
-        "unaccounted": "lost",
+        "unaccounted": "unacc.",
         "rechecks": "rechecks",
         "duplicates": "twice",
         "lag_p50_ms": "lag p50",
