@@ -128,7 +128,8 @@ def database_settings(url: str) -> dict[str, Any]:
         "PASSWORD": unquote(parts.password or ""),
         "HOST": options.pop("host", "") or unquote(parts.hostname or ""),
         "PORT": options.pop("port", "") or str(parts.port or ""),
-        "OPTIONS": options,
+        # A server that does not answer must not hold a report or a page: ingest says 503, the worker spools.
+        "OPTIONS": {"connect_timeout": "3", "tcp_user_timeout": "5000", **options},
         # A server that came back after a crash is found again by the check before each request.
         "CONN_MAX_AGE": 60,
         "CONN_HEALTH_CHECKS": True,

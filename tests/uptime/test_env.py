@@ -113,7 +113,7 @@ def test_each_address_replaces_one_embedded_part(tmp_path: Path) -> None:
     assert environment.database["NAME"] == "up"
     assert environment.database["PASSWORD"] == "p@ss"
     assert environment.database["PORT"] == "6543"
-    assert environment.database["OPTIONS"] == {"sslmode": "require"}
+    assert environment.database["OPTIONS"]["sslmode"] == "require"
     assert environment.celery_broker_url == "redis://cache:6379/1"
     assert environment.celery_broker_options == {}
     assert environment.object_store_url == "s3://bucket/prefix"
