@@ -138,6 +138,8 @@ def test_the_queue_is_told_the_whole_address_of_the_database(tmp_path: Path) -> 
         "user": "o'me",
         "password": "p w",
         "sslmode": "disable",
+        "connect_timeout": "3",
+        "tcp_user_timeout": "5000",
     }
 
 
