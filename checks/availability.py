@@ -1,127 +1,207 @@
-"""Uptime of a client's checks (rule 13): incidents over what was measured, from hourly rollups and the newest results.
+"""What is known of checks over a period: measured time, outages, speed by the hour; and from these uptime (rule 13).
 
-A fixed number of queries for any number of checks.
+Three queries for any number of checks: hours from `rollup_hour`, the rest from single results, and incidents. Pages
+and API take their figures from here.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 
 from django.db import connection
-from django.db.models import Max, Q
+from django.db.models import Q
 
-from checks.history.uptime import Span, Uptime, uptime
-from checks.models import Check, Incident, RollupHour
-from checks.models.result import OUTCOMES
+from checks.history.uptime import Span, Uptime, union, uptime
+from checks.models import Check, Incident
+from checks.models.result import OUTCOME_OF, OUTCOMES
+from checks.schedules import EACH_SLOT, EVER, KEPT, Schedule, schedules_of, slot_values
 from clients.models import Client
 from fanout_lambdas.shared.contracts import Outcome
-from fanout_lambdas.shared.slots import phase
 
-HOUR_S = 3600
-RAW_REACH = timedelta(hours=3)
-"""Hours without a rollup are read result by result, no further back than this."""
+HOUR = timedelta(hours=1)
 REAL = [OUTCOMES[outcome] for outcome in (Outcome.UP, Outcome.DEGRADED, Outcome.DOWN)]
 
-_REGULAR = """
-select distinct c.id, slot
-from unnest(%s::int[], %s::int[], %s::int[]) as c(id, every, phase)
-cross join lateral generate_series(
-    %s::bigint + ((c.phase - %s::bigint) %% c.every + c.every) %% c.every, %s::bigint, c.every) as slot
-cross join lateral (
-    select 1 from result
-    where at = to_timestamp(slot) and check_id = c.id and client_id = %s and outcome = any(%s::smallint[])
-    offset 0) r
+# Hours that are rolled up, and those with results that are not: a late result has its hour rolled again.
+_HOURS = """
+select hour, check_id, up + degraded + down, p95 from rollup_hour
+where client_id = %(client)s and check_id = any(%(ids)s::int[]) and hour >= %(start)s
+union all
+select hour, null, null, null
+from generate_series(%(open)s::timestamptz, %(now)s::timestamptz, interval '1 hour') as series(hour)
+where not exists (
+    select from checks_rolledhour r where r.hour = series.hour and r.rolled_at is not null)
+and exists (
+    select from result where at >= series.hour and at < series.hour + interval '1 hour')
 """
+_SINGLE = f"""
+select r.check_id, extract(epoch from r.at)::bigint, r.outcome, r.total_us, c.every {EACH_SLOT}
+where r.outcome = any(%(real)s::smallint[])
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """One check's period up to `now`."""
+
+    schedules: list[Schedule]
+    born: int
+    """The check's first slot: before it nothing could be measured."""
+    paused: int | None
+    now: int
+    measured: list[Span] = field(default_factory=list)
+    """The time that good and bad results stand for."""
+    outages: list[Span] = field(default_factory=list)
+    recent: list[tuple[int, Outcome]] = field(default_factory=list)
+    """Second and outcome of the results that were read singly."""
+    p95_ms: dict[datetime, float] = field(default_factory=dict)
+    """Of the good results of each full hour; where regions are rolled up, of the slowest."""
+
+    def uptime(self, start: datetime) -> Uptime:
+        """From `start`, or from the check's first slot."""
+        begin = max(_second(start), self.born)
+        end = max(begin, self._end())
+        return uptime(
+            (begin, end),
+            measured=self.measured,
+            incidents=self.outages,
+            excluded=[] if self.paused is None else [(self.paused, end)],
+        )
+
+    def outage(self, start: datetime) -> tuple[int, int]:
+        """Seconds of incidents since `start`, and how many there were."""
+        first = _second(start)
+        spans = [(max(first, begin), end) for begin, end in self.outages if end > first]
+        return sum(end - begin for begin, end in union(spans)), len(spans)
+
+    def _end(self) -> int:
+        """Now; but a slot under way counts only with its result, which may still come."""
+        if max((end for _, end in self.measured), default=0) > self.now:
+            return self.now
+        current = self.schedules[-1]
+        return self.now - (self.now - current.phase_s) % current.interval_s
 
 
 def uptime_of(
     client: Client, checks: Sequence[Check], *, start: datetime, now: datetime
 ) -> dict[int, Uptime]:
     """The uptime of each check from `start`, or from when it was made, to `now`."""
+    records = records_of(client, checks, start=start, now=now)
+    return {check_id: record.uptime(start) for check_id, record in records.items()}
+
+
+def records_of(
+    client: Client,
+    checks: Sequence[Check],
+    *,
+    start: datetime,
+    now: datetime,
+    recent: timedelta = timedelta(0),
+) -> dict[int, Record]:
+    """For each check its record since `start`; at least `recent` of it is read singly."""
     if not checks:
         return {}
-    ids = [check.pk for check in checks]
-    measured = _from_rollups(client, checks, start)
-    raw_start = _raw_start(client, ids, start=start, now=now)
-    for check_id, span in _from_results(client, checks, raw_start, now):
-        measured[check_id].append(span)
-    outages = _outages(client, ids, start, now)
-    found = {}
-    for check in checks:
-        # The slot under way cannot have its result yet.
-        end = int(now.timestamp()) - check.interval_s
-        begin = max(_second(start), _second(check.created_at))
-        paused = [] if check.paused_at is None else [(_second(check.paused_at), end)]
-        found[check.pk] = uptime(
-            (begin, max(begin, end)),
-            measured=measured[check.pk],
-            incidents=outages.get(check.pk, []),
-            excluded=paused,
+    # A rare check's result before the period stands for time inside it.
+    reach = start - timedelta(seconds=max(check.interval_s for check in checks))
+    schedules = schedules_of(client, checks, since=reach)
+    records = {
+        check.pk: Record(
+            schedules=schedules[check.pk],
+            born=schedules[check.pk][0].slots(_second(check.created_at), EVER).start,
+            paused=_second(check.paused_at) if check.paused_at else None,
+            now=_second(now),
         )
-    return found
+        for check in checks
+    }
+    open_hours = _add_hours(client, checks, records, start=reach, now=now)
+    end = _second(now) + 1
+    single = [(_second(hour), min(_second(hour + HOUR), end)) for hour in open_hours]
+    _add_single(client, records, union([*single, (_second(now - recent), end)]))
+    _add_outages(client, records, start=start, now=now)
+    return records
 
 
-def _from_rollups(
-    client: Client, checks: Sequence[Check], start: datetime
-) -> dict[int, list[Span]]:
-    """For each check-hour as much time as its results stand for, reckoned from the start of the hour."""
-    by_id = {check.pk: check for check in checks}
-    rows = RollupHour.objects.for_client(client).filter(
-        check_id__in=by_id, hour__gte=start - timedelta(seconds=HOUR_S)
-    )
-    counts: dict[tuple[int, int], list[int]] = {}
-    for check_id, hour, *real in rows.values_list("check_id", "hour", "up", "degraded", "down"):
-        counts.setdefault((check_id, _second(hour)), []).append(sum(real))
-    spans: dict[int, list[Span]] = {check.pk: [] for check in checks}
-    for (check_id, second), regions in counts.items():
-        check = by_id[check_id]
-        slots = sum(regions) if check.rotate else max(regions)
-        length = slots * check.interval_s
-        if check.interval_s <= HOUR_S:
-            length = min(length, HOUR_S)
-        spans[check_id].append((second, second + length))
-    return spans
-
-
-def _raw_start(client: Client, ids: list[int], *, start: datetime, now: datetime) -> datetime:
-    """The end of the newest hour that has rollups."""
-    newest = (
-        RollupHour.objects.for_client(client)
-        .filter(check_id__in=ids, hour__gte=now - RAW_REACH)
-        .aggregate(hour=Max("hour"))["hour"]
-    )
-    after = newest + timedelta(seconds=HOUR_S) if newest else now - RAW_REACH
-    return max(start, after, now - RAW_REACH)
-
-
-def _from_results(
-    client: Client, checks: Sequence[Check], start: datetime, now: datetime
-) -> list[tuple[int, Span]]:
-    first, last = _second(start), _second(now)
-    every = {check.pk: check.interval_s for check in checks}
-    phases = [phase(check.pk, check.interval_s) for check in checks]
+def _add_hours(
+    client: Client,
+    checks: Sequence[Check],
+    records: dict[int, Record],
+    *,
+    start: datetime,
+    now: datetime,
+) -> list[datetime]:
+    """Adds what is rolled up; gives the hours that must be read singly."""
+    first = start.replace(minute=0, second=0, microsecond=0)
+    kept = (now - KEPT).replace(minute=0, second=0, microsecond=0)
+    open_hours: list[datetime] = []
+    counts: dict[tuple[int, datetime], list[int]] = {}
     with connection.cursor() as cursor:
         cursor.execute(
-            _REGULAR,
-            [list(every), list(every.values()), phases, first, first, last, client.pk, REAL],
+            _HOURS,
+            {
+                "client": client.pk,
+                "ids": list(records),
+                "start": first,
+                "open": max(first, kept),
+                "now": now,
+            },
         )
-        return [(number, (slot, slot + every[number])) for number, slot in cursor.fetchall()]
+        for at, check_id, real, p95 in cursor.fetchall():
+            hour = at.astimezone(UTC)
+            if check_id is None:
+                open_hours.append(hour)
+                continue
+            counts.setdefault((check_id, hour), []).append(real)
+            if p95 is not None:
+                speeds = records[check_id].p95_ms
+                speeds[hour] = max(speeds.get(hour, 0.0), p95)
+    rotating = {check.pk for check in checks if check.rotate}
+    for (check_id, hour), regions in counts.items():
+        record = records[check_id]
+        seen = sum(regions) if check_id in rotating else max(regions)
+        if seen:
+            record.measured.append(_span_of(record.schedules, _second(hour), seen))
+    return open_hours
 
 
-def _outages(
-    client: Client, ids: list[int], start: datetime, now: datetime
-) -> dict[int, list[Span]]:
+def _span_of(schedules: Sequence[Schedule], hour: int, seen: int) -> Span:
+    """As much time as an hour's results stand for, from its first slot on."""
+    schedule = next(one for one in schedules if one.until > hour)
+    slots = schedule.slots(hour, hour + 3_600)
+    first = slots.start if slots else hour
+    # Rechecks are results too, but no slots of the schedule.
+    return first, first + min(seen, max(1, len(slots))) * schedule.interval_s
+
+
+def _add_single(client: Client, records: dict[int, Record], spans: Sequence[Span]) -> None:
+    schedules = [one for record in records.values() for one in record.schedules]
+    totals: dict[tuple[int, datetime], list[int]] = {}
+    with connection.cursor() as cursor:
+        cursor.execute(_SINGLE, {**slot_values(client, schedules, spans), "real": REAL})
+        for check_id, slot, code, total_us, every in cursor.fetchall():
+            record, outcome = records[check_id], OUTCOME_OF[code]
+            record.measured.append((slot, slot + every))
+            record.recent.append((slot, outcome))
+            if outcome is not Outcome.DOWN:
+                hour = datetime.fromtimestamp(slot - slot % 3_600, UTC)
+                totals.setdefault((check_id, hour), []).append(total_us)
+    for (check_id, hour), values in totals.items():
+        rank = -(-len(values) * 95 // 100) - 1
+        # What is rolled up is whole; of such an hour perhaps only a part was read.
+        records[check_id].p95_ms.setdefault(hour, sorted(values)[rank] / 1_000)
+
+
+def _add_outages(
+    client: Client, records: dict[int, Record], *, start: datetime, now: datetime
+) -> None:
     rows = (
         Incident.objects.for_client(client)
-        .filter(subject_id__in=ids, started_at__lt=now)
+        .filter(subject_id__in=list(records), started_at__lt=now)
         .filter(Q(ended_at=None) | Q(ended_at__gt=start))
         .values_list("subject_id", "started_at", "ended_at")
     )
-    found: dict[int, list[Span]] = {}
     for check_id, started, ended in rows:
-        found.setdefault(check_id, []).append((_second(started), _second(ended or now)))
-    return found
+        records[check_id].outages.append((_second(started), _second(ended or now)))
 
 
 def _second(at: datetime) -> int:

@@ -14,11 +14,9 @@ from django.db import connection
 from django.db.models import QuerySet
 
 from checks.models import Check, Evidence, Incident, Region, Result
-from clients.models import AuditEvent, Client
-from fanout_lambdas.shared.slots import GRID_S, phase, slots_between
+from checks.schedules import KEPT, schedules_of
+from clients.models import Client
 
-KEPT = timedelta(days=2)
-"""How long single results are kept."""
 FIRST_REACH = timedelta(hours=1)
 
 # `offset 0` keeps the planner at one key look-up a slot, whatever it believes about the sizes.
@@ -72,10 +70,10 @@ def results_page(
     end = min(before[0], int(now.timestamp()) + 60) + 1
     reach = int(max(FIRST_REACH, timedelta(seconds=check.interval_s * limit)).total_seconds())
     places: list[tuple[datetime, int]] = []
-    grids = _grids(client, check, since=now - KEPT)
+    schedules = schedules_of(client, [check], since=now - KEPT)[check.pk]
     while len(places) < limit and end > oldest:
         start = max(oldest, end - reach)
-        slots = sorted({slot for grid in grids for slot in slots_between(GRID_S, grid, start, end)})
+        slots = sorted({slot for one in schedules for slot in one.slots(start, end, rechecks=True)})
         with connection.cursor() as cursor:
             values = [slots, check.pk, client.pk, outcomes, outcomes, *before]
             cursor.execute(_AT_SLOTS, [*values, limit - len(places)])
@@ -100,17 +98,3 @@ def _seen(client: Client, check: Check, places: list[tuple[datetime, int]]) -> I
             yield SeenResult(
                 row=row, region=codes.get(place[1], str(place[1])), message=said.get(place, "")
             )
-
-
-def _grids(client: Client, check: Check, *, since: datetime) -> set[int]:
-    """The 10-second grids that the check's kept results lie on: a changed interval moves the grid."""
-    intervals = {check.interval_s}
-    if check.version > 1 and check.updated_at >= since:
-        found = (
-            AuditEvent.objects.for_client(client)
-            .filter(subject_kind="check", subject_id=check.pk, action="check.updated")
-            .filter(at__gte=since, detail__changes__has_key="interval_s")
-            .values_list("detail__changes__interval_s", flat=True)
-        )
-        intervals |= {interval for pair in found for interval in pair}
-    return {phase(check.pk, interval) % GRID_S for interval in intervals}

@@ -48,11 +48,11 @@ def uptime(
     `measured` are the intervals that have a good or bad result, `incidents` run from started to
     ended (an open one to now), `excluded` is maintenance and pause. Spans may overlap.
     """
-    left_out = _union(excluded)
-    outage = _without(_union(_clip(incidents, period)), left_out)
-    seen = _without(_union([*_clip(measured, period), *outage]), left_out)
+    left_out = union(excluded)
+    outage = _without(union(_clip(incidents, period)), left_out)
+    seen = _without(union([*_clip(measured, period), *outage]), left_out)
     return Uptime(
-        period_s=_length(_without(_union([period]), left_out)),
+        period_s=_length(_without(union([period]), left_out)),
         measured_s=_length(seen),
         incident_s=_length(outage),
     )
@@ -63,7 +63,7 @@ def _clip(spans: Iterable[Span], period: Span) -> list[Span]:
     return [(max(first, start), min(last, end)) for first, last in spans]
 
 
-def _union(spans: Iterable[Span]) -> list[Span]:
+def union(spans: Iterable[Span]) -> list[Span]:
     """Sorted spans without overlaps and empty ones."""
     joined: list[Span] = []
     for first, last in sorted(spans):

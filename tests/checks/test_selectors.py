@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from checks.models import Check, Result
 from checks.selectors import SeenResult, live_checks, results_page
+from checks.services import update_check
 from clients.models import Client
 from fanout_lambdas.shared.slots import phase, slots_between
 from tests.conftest import Personas
@@ -83,3 +84,14 @@ def test_another_client_sees_nothing_of_it(personas: Personas) -> None:
 
     assert (seen_by(personas.client), seen_by(personas.stranger_client)) == (30, 0)
     assert list(live_checks(personas.stranger_client)) == []
+
+
+def test_results_from_before_a_change_of_interval_are_found(personas: Personas) -> None:
+    created = NOW - timedelta(hours=20)
+    check = make_check(personas.client, personas.region, created_at=created)
+    slots = slots_of(check, minutes=30)
+    store(check, slots)
+    for interval in (120, 600, 300):
+        update_check(check, actor=personas.owner, now=timezone.now(), interval_s=interval)
+    rows = results_page(personas.client, check, now=NOW, limit=50)
+    assert seconds(rows) == list(slots)[::-1]
