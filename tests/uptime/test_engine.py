@@ -36,6 +36,7 @@ def worker() -> Iterator[Any]:
     options: dict[str, Any] = {"pool": "threads", "concurrency": 4, "queues": "probe,jobs"}
     with start_worker(app, perform_ping_check=False, shutdown_timeout=30, **options) as running:
         yield running
+        engine._ending.set()  # as SIGTERM does: the next minute's dispatcher stops waiting
     probe_loop.drain(timeout_s=10)
     engine._ending.clear()
 
