@@ -12,7 +12,7 @@ from fanout_lambdas.shared.contracts import EXTRA_BATCHES_FROM, Batch, CheckPlan
 from fanout_lambdas.shared.slots import MINUTE_S, minute_of
 
 ANSWER_WITHIN_S = 60  # a result stored later than this after its slot counts as late
-BATCH_SPAN_S = 10  # slots of one batch lie within this window
+BATCH_SPAN_S = 3  # slots of one batch lie within this window: a batch reports at its end, and people wait for that
 MAX_PROBES_PAYLOAD = 900_000  # bytes; leaves room for the envelope below the limit of 1 MB
 TIER_FROM_BATCHES = 3_000  # above this many invocations one dispatcher is too slow alone
 
