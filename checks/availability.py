@@ -70,17 +70,18 @@ class Record:
         )
 
     def outage(self, start: datetime) -> tuple[int, int]:
-        """Seconds of incidents since `start`, and how many there were."""
+        """Seconds of incidents since `start` up to this second, and how many there were."""
         first = _second(start)
-        spans = [(max(first, begin), end) for begin, end in self.outages if end > first]
+        spans = [(max(first, begin), min(end, self.now)) for begin, end in self.outages]
+        spans = [(begin, end) for begin, end in spans if end > begin]
         return sum(end - begin for begin, end in union(spans)), len(spans)
 
     def _end(self) -> int:
-        """Now; but a slot under way counts only with its result, which may still come."""
-        if max((end for _, end in self.measured), default=0) > self.now:
-            return self.now
+        """The slot under way counts when its result is there; figures so change once a slot."""
         current = self.schedules[-1]
-        return self.now - (self.now - current.phase_s) % current.interval_s
+        slot = self.now - (self.now - current.phase_s) % current.interval_s
+        newest = max((end for _, end in self.measured), default=0)
+        return min(newest, slot + current.interval_s) if newest > self.now else slot
 
 
 def uptime_of(
@@ -201,7 +202,7 @@ def _add_outages(
         .values_list("subject_id", "started_at", "ended_at")
     )
     for check_id, started, ended in rows:
-        records[check_id].outages.append((_second(started), _second(ended or now)))
+        records[check_id].outages.append((_second(started), _second(ended) if ended else EVER))
 
 
 def _second(at: datetime) -> int:

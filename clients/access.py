@@ -44,9 +44,18 @@ def memberships_of(user: User | AnonymousUser) -> list[Membership]:
     )
 
 
+def places_of(request: HttpRequest) -> list[Membership]:
+    """The memberships of the request's user, looked up once a request."""
+    known: tuple[int | None, list[Membership]] | None = getattr(request, "known_places", None)
+    if known is None or known[0] != request.user.pk:
+        known = (request.user.pk, memberships_of(request.user))
+        request.known_places = known  # type: ignore[attr-defined]
+    return known[1]
+
+
 def choose_membership(request: HttpRequest) -> Membership | None:
     """The membership in force: the one chosen in the session, else the first."""
-    places = memberships_of(request.user)
+    places = places_of(request)
     chosen = request.session.get(SESSION_KEY)
     return next(
         (place for place in places if place.client_id == chosen), places[0] if places else None

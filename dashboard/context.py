@@ -10,7 +10,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 
 from checks.models import Check, State
-from clients.access import memberships_of
+from clients.access import places_of
 from clients.models import Client, Membership, Theme
 
 
@@ -41,11 +41,6 @@ class Shell:
         self._request = request
 
     @cached_property
-    def _memberships(self) -> list[Membership]:
-        user = getattr(self._request, "user", None)
-        return memberships_of(user) if user is not None else []
-
-    @cached_property
     def membership(self) -> Membership | None:
         place: Membership | None = getattr(self._request, "membership", None)
         return place if place else None
@@ -56,7 +51,9 @@ class Shell:
 
     @property
     def clients(self) -> list[Client]:
-        return [place.client for place in self._memberships]
+        if getattr(self._request, "user", None) is None:  # an error before anybody was known
+            return []
+        return [place.client for place in places_of(self._request)]
 
     @property
     def role_word(self) -> str:
@@ -92,6 +89,9 @@ class Shell:
 
     @cached_property
     def down(self) -> int:
+        known: int | None = getattr(self._request, "checks_down", None)
+        if known is not None:
+            return known
         if self.client is None:
             return 0
         return (

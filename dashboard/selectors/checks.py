@@ -5,18 +5,39 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
+from typing import TYPE_CHECKING, TypedDict
 
-from django.db.models import Case, Count, IntegerField, Q, QuerySet, Value, When
+from django.db.models import (
+    Case,
+    Count,
+    Exists,
+    IntegerField,
+    Max,
+    Min,
+    OuterRef,
+    Q,
+    QuerySet,
+    Subquery,
+    Value,
+    When,
+)
 
 from alerts.models import Channel
-from checks.models import Check, ExtraSlot, Incident, RegionState, State
+from checks.availability import HOUR, Record, records_of
+from checks.models import Check, ExtraSlot, RegionState, State
 from clients.models import Client
-from dashboard.selectors import hours, results
 from dashboard.strips import Cell, Mark, Strip, minute_strip, sparkline
 from fanout_lambdas.shared.contracts import Outcome
 
+if TYPE_CHECKING:
+    from django_stubs_ext import WithAnnotations
+
+    ListedCheck = WithAnnotations[Check, "Signs"]
+
 PAGE_SIZE = 50
 BARS = 60
+DAY = timedelta(hours=24)
+EXPIRES_SOON = timedelta(days=14)
 
 ATTENTION = (State.DOWN, State.DEGRADED, State.UNKNOWN, State.NEW, State.UP, State.PAUSED)
 """The order in which states need somebody."""
@@ -44,27 +65,33 @@ class Availability:
 
     uptime: float | None
     coverage: float | None
-    down_s: float
+    down_s: int
     incidents: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Newest:
-    at: datetime | None = None
-    cert_not_after: datetime | None = None
+class Signs(TypedDict):
+    """What `with_signs` adds to each check."""
+
+    confirming: bool
+    """A recheck is under way."""
+    last_at: datetime | None
+    """The newest evaluated result over its regions."""
+    cert_not_after: datetime | None
+    """The certificate nearest to its end."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckRow:
     """One line of the list."""
 
-    check: Check
+    check: ListedCheck
     state: str
     cells: list[Cell]
     strip: Strip
     spark: Strip
     p95_ms: float | None
     """Of the newest hour with data."""
+    record: Record
     day: Availability
     last_at: datetime | None
     cert_not_after: datetime | None
@@ -88,7 +115,24 @@ def counts_by_state(client: Client) -> dict[str, int]:
     return {str(state): found.get(state, 0) for state in ATTENTION}
 
 
-def listed_checks(client: Client, wanted: CheckFilter) -> QuerySet[Check]:
+def with_signs(client: Client, checks: QuerySet[Check], *, now: datetime) -> QuerySet[ListedCheck]:
+    """Checks with what lists say of them beside their state."""
+    regions = RegionState.objects.for_client(client).filter(check_id=OuterRef("pk"))
+    each = regions.order_by().values("check_id")
+    rechecks = ExtraSlot.objects.for_client(client).filter(
+        subject=OuterRef("pk"),
+        why=ExtraSlot.Why.RECHECK,
+        closed_at=None,
+        slot__gt=now - timedelta(minutes=1),
+    )
+    return checks.annotate(
+        confirming=Exists(rechecks),
+        last_at=Subquery(each.annotate(newest=Max("last_at")).values("newest")),
+        cert_not_after=Subquery(each.annotate(ends=Min("cert_not_after")).values("ends")),
+    )
+
+
+def listed_checks(client: Client, wanted: CheckFilter, *, now: datetime) -> QuerySet[ListedCheck]:
     """Those the filter lets through, what needs attention first, then by name."""
     rows = live_checks(client)
     if wanted.state in State.values:
@@ -100,62 +144,70 @@ def listed_checks(client: Client, wanted: CheckFilter) -> QuerySet[Check]:
         default=Value(len(ATTENTION)),
         output_field=IntegerField(),
     )
-    return rows.order_by(urgency, "name", "pk")
+    return with_signs(client, rows, now=now).order_by(urgency, "name", "pk")
 
 
-def check_page(client: Client, wanted: CheckFilter, *, now: datetime, zone: tzinfo) -> CheckPage:
-    rows = listed_checks(client, wanted)
-    total = rows.count()
-    pages = max(1, -(-total // PAGE_SIZE))
+def expiring_checks(client: Client, *, now: datetime, count: int = 10) -> list[ListedCheck]:
+    """Checks whose certificate ends soon or has ended, the most urgent first."""
+    rows = with_signs(client, live_checks(client), now=now)
+    soon = rows.filter(cert_not_after__lt=now + EXPIRES_SOON)
+    return list(soon.order_by("cert_not_after", "name", "pk")[:count])
+
+
+def check_page(
+    client: Client,
+    wanted: CheckFilter,
+    counts: dict[str, int],
+    *,
+    now: datetime,
+    zone: tzinfo,
+    size: int = PAGE_SIZE,
+) -> CheckPage:
+    """One page of the list; `counts` of all checks by state save counting them again."""
+    rows = listed_checks(client, wanted, now=now)
+    known = counts[wanted.state] if wanted.state else sum(counts.values())
+    total = rows.count() if wanted.text else known
+    pages = max(1, -(-total // size))
     page = min(max(1, wanted.page), pages)
-    chosen = list(rows[(page - 1) * PAGE_SIZE : page * PAGE_SIZE])
+    chosen = list(rows[(page - 1) * size : page * size])
     return CheckPage(
         rows=check_rows(client, chosen, now=now, zone=zone), total=total, page=page, pages=pages
     )
 
 
 def check_rows(
-    client: Client, checks: Sequence[Check], *, now: datetime, zone: tzinfo
+    client: Client, checks: Sequence[ListedCheck], *, now: datetime, zone: tzinfo
 ) -> list[CheckRow]:
     """Figures for these checks, in a fixed number of queries."""
-    if not checks:
-        return []
-    outcomes = results.outcomes(client, checks, start=now - timedelta(minutes=BARS + 1), end=now)
-    start = hours.window_start(now)
-    recent = hours.last_hours(client, checks, now=now)
-    outages = outage_seconds(client, checks, start=start, end=now)
-    newest = newest_of(client, checks)
-    confirming = being_confirmed(client, checks, now=now)
+    hours = [now.replace(minute=0, second=0, microsecond=0) - HOUR * back for back in range(25)]
+    recent = timedelta(minutes=BARS + 1)
+    records = records_of(client, checks, start=hours[-1], now=now, recent=recent)
     rows = []
     for check in checks:
-        mine = recent[check.pk]
-        cells = cells_of(check, outcomes.get(check.pk, []), now=now)
+        record = records[check.pk]
+        cells = cells_of(check, record.recent, now=now)
+        speeds = [record.p95_ms.get(hour) for hour in reversed(hours)]
         rows.append(
             CheckRow(
                 check=check,
-                state=shown_state(check, confirming),
+                state=shown_state(check),
                 cells=cells,
                 strip=minute_strip(cells, zone=zone),
-                spark=sparkline(mine.p95_ms),
-                p95_ms=next((value for value in reversed(mine.p95_ms) if value is not None), None),
-                day=availability(
-                    check,
-                    measured_slots=mine.measured,
-                    outages=outages.get(check.pk, (0.0, 0)),
-                    start=start,
-                    end=now,
-                ),
-                last_at=newest.get(check.pk, Newest()).at,
-                cert_not_after=newest.get(check.pk, Newest()).cert_not_after,
+                spark=sparkline(speeds),
+                p95_ms=next((value for value in reversed(speeds) if value is not None), None),
+                record=record,
+                day=availability(record, start=now - DAY),
+                last_at=check.last_at,
+                cert_not_after=check.cert_not_after,
                 host=host_of(check.url),
             )
         )
     return rows
 
 
-def shown_state(check: Check, confirming: set[int]) -> str:
+def shown_state(check: ListedCheck) -> str:
     """The check's state; one that is up while a failure is being confirmed says so."""
-    return "checking" if check.pk in confirming and check.state == State.UP else str(check.state)
+    return "checking" if check.confirming and check.state == State.UP else str(check.state)
 
 
 def cells_of(check: Check, seen: Sequence[tuple[int, Outcome]], *, now: datetime) -> list[Cell]:
@@ -179,87 +231,36 @@ def cells_of(check: Check, seen: Sequence[tuple[int, Outcome]], *, now: datetime
     ]
 
 
-def newest_of(client: Client, checks: Sequence[Check]) -> dict[int, Newest]:
-    """Each check's newest evaluated result over its regions, and its certificate nearest to its end."""
-    rows = (
-        RegionState.objects.for_client(client)
-        .filter(check_id__in=[check.pk for check in checks])
-        .values_list("check_id", "last_at", "cert_not_after")
+def availability(record: Record, *, start: datetime) -> Availability:
+    """Rule 13 as shares; the down time is all of it, up to this second."""
+    figures = record.uptime(start)
+    down_s, count = record.outage(start)
+    share = coverage = None
+    if figures.measured_s:
+        share = (figures.measured_s - figures.incident_s) / figures.measured_s
+        coverage = figures.measured_s / figures.period_s
+    return Availability(uptime=share, coverage=coverage, down_s=down_s, incidents=count)
+
+
+def listens(client: Client) -> bool:
+    """Is there a channel that would be told of an outage?"""
+    return _listening(client).exists()
+
+
+def standing_of(client: Client) -> tuple[int, bool]:
+    """Checks down, and whether somebody would be told: what pages of a single check say of the others."""
+    down = live_checks(client).filter(state=State.DOWN).order_by().values("client")
+    counted = Subquery(down.annotate(n=Count("pk")).values("n"))
+    rows = Client.objects.filter(pk=client.pk).annotate(
+        down=counted, told=Exists(_listening(client))
     )
-    found: dict[int, Newest] = {}
-    for check_id, at, ends in rows:
-        before = found.get(check_id, Newest())
-        found[check_id] = Newest(
-            at=max(filter(None, (before.at, at)), default=None),
-            cert_not_after=min(filter(None, (before.cert_not_after, ends)), default=None),
-        )
-    return found
+    number, told = rows.values_list("down", "told").get()
+    return number or 0, told
 
 
-def being_confirmed(client: Client, checks: Sequence[Check], *, now: datetime) -> set[int]:
-    """Checks with a recheck under way."""
-    return set(
-        ExtraSlot.objects.for_client(client)
-        .filter(
-            subject__in=[check.pk for check in checks],
-            why=ExtraSlot.Why.RECHECK,
-            closed_at=None,
-            slot__gt=now - timedelta(minutes=1),
-        )
-        .values_list("subject_id", flat=True)
-    )
-
-
-def outage_seconds(
-    client: Client, checks: Sequence[Check], *, start: datetime, end: datetime
-) -> dict[int, tuple[float, int]]:
-    """For each check: seconds of incidents inside the period, and how many there were."""
-    rows = (
-        Incident.objects.for_client(client)
-        .filter(subject__in=[check.pk for check in checks], started_at__lt=end)
-        .filter(Q(ended_at=None) | Q(ended_at__gt=start))
-        .values_list("subject_id", "started_at", "ended_at")
-    )
-    found: dict[int, tuple[float, int]] = {}
-    for check_id, started, ended in rows:
-        seconds = (min(ended or end, end) - max(started, start)).total_seconds()
-        before, count = found.get(check_id, (0.0, 0))
-        found[check_id] = (before + max(0.0, seconds), count + 1)
-    return found
-
-
-def availability(
-    check: Check,
-    *,
-    measured_slots: int,
-    outages: tuple[float, int],
-    start: datetime,
-    end: datetime,
-) -> Availability:
-    """Rule 13 from counts: measured = slots with a result, and at least all incident time."""
-    down_s, count = outages
-    stop = min(end, check.paused_at) if check.paused_at else end
-    period_s = max(0.0, (stop - max(start, check.created_at)).total_seconds())
-    measured_s = min(max(measured_slots * check.interval_s, down_s), max(period_s, down_s))
-    if measured_s <= 0:
-        return Availability(uptime=None, coverage=None, down_s=down_s, incidents=count)
-    # The slot under way cannot have its result yet.
-    due_s = max(period_s - check.interval_s, measured_s)
-    return Availability(
-        uptime=max(0.0, 1 - down_s / measured_s),
-        coverage=min(1.0, measured_s / due_s),
-        down_s=down_s,
-        incidents=count,
-    )
-
-
-def listening_channels(client: Client) -> int:
-    """Channels that would be told of an outage."""
-    return (
-        Channel.objects.for_client(client)
-        .filter(deleted_at=None, enabled=True, hears__contains=["down"])
-        .count()
-    )
+def _listening(client: Client) -> QuerySet[Channel]:
+    channels = Channel.objects.for_client(client)
+    return channels.filter(deleted_at=None, enabled=True, hears__contains=["down"])
 
 
 def host_of(url: str) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 
 from alerts.models import Delivery
+from checks.availability import Record
 from checks.models import Check, Incident
+from checks.schedules import Schedule
 from clients.models import AuditEvent, Client
 from dashboard.charts import Bucket, Chart, Phases, phases_chart
 from dashboard.selectors import checks as listing
@@ -30,27 +32,58 @@ class Figure:
 
     word: str
     value: listing.Availability
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Range:
+    """What single results say of a stretch of time."""
+
+    buckets: list[Bucket]
+    start: datetime
+    end: datetime
     p95_ms: float | None
+    """Of the total of its good results; None when nothing answered as it should."""
 
 
-def chart_of(
-    client: Client, check: Check, *, span: timedelta, now: datetime, zone: tzinfo
-) -> Chart:
-    """Response time by phase from single results, in at most 240 buckets."""
+def measurements_of(
+    client: Client,
+    check: Check,
+    schedules: Iterable[Schedule],
+    *,
+    span: timedelta,
+    now: datetime,
+) -> Range:
+    """The range in at most 240 buckets, from single results."""
     step = bucket_step(check, span)
     end = _floor(now, step) + step
     start = end - span
     # Over a long range rechecks would cost most of the reading and show nothing.
-    seen = results.results(client, check, start=start, end=now, rechecks=span <= RANGES["6h"])
-    edits = AuditEvent.objects.for_client(client).filter(
-        subject_kind="check", subject_id=check.pk, action="check.updated", at__gte=start
-    )
-    return phases_chart(
-        buckets_of(seen, start=start, end=end, step=step),
+    seen = results.results(client, schedules, start=start, end=now, rechecks=span <= RANGES["6h"])
+    return Range(
+        buckets=buckets_of(seen, start=start, end=end, step=step),
         start=start,
         end=end,
+        p95_ms=_p95_ms([one for one in seen if one.good]),
+    )
+
+
+def _p95_ms(good: Sequence[results.Seen]) -> float | None:
+    """Nearest rank."""
+    totals = sorted(one.total_us / 1_000 for one in good)
+    return totals[-(-len(totals) * 95 // 100) - 1] if totals else None
+
+
+def chart_of(
+    check: Check, measured: Range, changes: Sequence[AuditEvent], *, zone: tzinfo
+) -> Chart:
+    """Response time by phase, with a flag where the check was edited."""
+    edits = [one.at for one in changes if one.action == "check.updated"]
+    return phases_chart(
+        measured.buckets,
+        start=measured.start,
+        end=measured.end,
         limit_ms=check.max_latency_ms,
-        edits=list(edits.values_list("at", flat=True)[:20]),
+        edits=edits,
         zone=zone,
     )
 
@@ -77,14 +110,13 @@ def buckets_of(
     for index in range(-(-(end - start) // step)):
         group = groups.get(index, [])
         good = [one for one in group if one.good]
-        totals = sorted(one.total_us / 1_000 for one in good)
         buckets.append(
             Bucket(
                 start=start + step * index,
                 end=start + step * (index + 1),
                 mean=_mean(good) if good else None,
-                p95_ms=totals[max(0, -(-len(totals) * 95 // 100) - 1)] if totals else None,
-                max_ms=totals[-1] if totals else None,
+                p95_ms=_p95_ms(good),
+                max_ms=max((one.total_us / 1_000 for one in good), default=None),
                 results=sum(1 for one in group if one.good or one.outcome is Outcome.DOWN),
                 failures=sum(1 for one in group if one.outcome is Outcome.DOWN),
             )
@@ -108,28 +140,11 @@ def phases_of(one: results.Seen) -> Phases:
     return Phases(dns=dns, connect=connect, tls=tls, wait=send + wait + rest, receive=receive)
 
 
-def figures_of(client: Client, check: Check, *, now: datetime) -> list[Figure]:
-    """Uptime over the windows that single results reach back to."""
-    figures = []
-    for word, span in (("Last hour", RANGES["1h"]), ("24 hours", RANGES["24h"])):
-        start = now - span
-        seen = results.recent(client, [check], start=start, end=now).get(check.pk)
-        whole = seen.whole if seen else results.Span()
-        outages = listing.outage_seconds(client, [check], start=start, end=now)
-        figures.append(
-            Figure(
-                word=word,
-                value=listing.availability(
-                    check,
-                    measured_slots=whole.measured,
-                    outages=outages.get(check.pk, (0.0, 0)),
-                    start=start,
-                    end=now,
-                ),
-                p95_ms=None if whole.p95_us is None else whole.p95_us / 1_000,
-            )
-        )
-    return figures
+def figures_of(record: Record, *, now: datetime) -> list[Figure]:
+    return [
+        Figure(word=word, value=listing.availability(record, start=now - span))
+        for word, span in (("Last hour", RANGES["1h"]), ("24 hours", RANGES["24h"]))
+    ]
 
 
 def incidents_of(client: Client, check: Check, *, count: int = 5) -> list[Incident]:
@@ -137,15 +152,11 @@ def incidents_of(client: Client, check: Check, *, count: int = 5) -> list[Incide
     return list(rows.order_by("-started_at")[:count])
 
 
-def open_incident(client: Client, check: Check) -> Incident | None:
-    return Incident.objects.for_client(client).filter(subject=check, resolved_at=None).first()
-
-
 def deliveries_of(client: Client, check: Check, *, count: int = 5) -> list[Delivery]:
     rows = Delivery.objects.for_client(client).filter(subject=check)
     return list(rows.select_related("channel").order_by("-pk")[:count])
 
 
-def changes_of(client: Client, check: Check, *, count: int = 10) -> list[AuditEvent]:
+def changes_of(client: Client, check: Check, *, count: int = 30) -> list[AuditEvent]:
     rows = AuditEvent.objects.for_client(client).filter(subject_kind="check", subject_id=check.pk)
     return list(rows.order_by("-pk")[:count])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from alerts.models import Delivery
 from checks.models import Incident
@@ -28,6 +28,17 @@ def _incidents(client: Client) -> QuerySet[Incident]:
 
 def open_incidents(client: Client) -> list[Incident]:
     return list(_incidents(client).filter(resolved_at=None).order_by("-started_at"))
+
+
+def open_and_latest(client: Client, *, count: int) -> tuple[list[Incident], list[Incident]]:
+    """Those that are open, and the newest that are over."""
+    over = _incidents(client).exclude(resolved_at=None).order_by("-pk")
+    rows = _incidents(client).filter(Q(resolved_at=None) | Q(pk__in=over.values("pk")[:count]))
+    found = list(rows.order_by("-started_at"))
+    return (
+        [one for one in found if one.resolved_at is None],
+        [one for one in found if one.resolved_at is not None],
+    )
 
 
 def closed_incidents(client: Client, *, before: int | None = None) -> Cursor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from django.http import Http404, HttpResponse
@@ -12,6 +12,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from checks.models import Check, State
+from checks.schedules import KEPT, schedules_of
 from clients.access import ClientRequest, member_required
 from dashboard.phases import waterfall
 from dashboard.selectors import checks as listing
@@ -20,7 +21,12 @@ from dashboard.strips import minute_strip
 from dashboard.views.live import answer, live_part
 from fanout_lambdas.shared.slots import phase
 
+if TYPE_CHECKING:
+    from dashboard.selectors.checks import ListedCheck
+
 RESULTS_PER_PAGE = 20
+OVERVIEW_ROWS = 8
+CHANGES_SHOWN = 10
 _OUR_FAULT_AFTER = timedelta(minutes=3)
 
 
@@ -38,22 +44,24 @@ def overview(request: ClientRequest) -> HttpResponse:
     now, zone = timezone.now(), timezone.get_current_timezone()
     client = request.client
     counts = listing.counts_by_state(client)
-    page = listing.check_page(client, listing.CheckFilter(), now=now, zone=zone)
+    page = listing.check_page(
+        client, listing.CheckFilter(), counts, now=now, zone=zone, size=OVERVIEW_ROWS
+    )
+    ongoing, over = incidents.open_and_latest(client, count=5)
     context = {
         "counts": counts,
         "total": sum(counts.values()),
-        "rows": page.rows[:8],
-        "more": page.total - len(page.rows[:8]),
+        "rows": page.rows,
+        "more": page.total - len(page.rows),
         "verdict": verdict_of(counts),
         "tiles": tiles_of(counts),
-        "incidents": incidents.open_incidents(client),
-        "recent": incidents.closed_incidents(client).rows[:5],
+        "incidents": ongoing,
+        "recent": over,
         "expiring": [
-            row
-            for row in page.rows
-            if row.cert_not_after and row.cert_not_after < now + timedelta(days=14)
+            (check, listing.host_of(check.url))
+            for check in listing.expiring_checks(client, now=now)
         ],
-        "listening": listing.listening_channels(client),
+        "listening": listing.listens(client),
         "can_write": request.membership.can_write,
         "now": now,
     }
@@ -94,8 +102,8 @@ def check_list(request: ClientRequest) -> HttpResponse:
         text=request.GET.get("q", "").strip()[:100],
         page=_page_number(request.GET.get("page", "")),
     )
-    page = listing.check_page(client, wanted, now=now, zone=zone)
     counts = listing.counts_by_state(client)
+    page = listing.check_page(client, wanted, counts, now=now, zone=zone)
     total = sum(counts.values())
     query = {name: value for name, value in (("state", wanted.state), ("q", wanted.text)) if value}
     context = {
@@ -104,7 +112,7 @@ def check_list(request: ClientRequest) -> HttpResponse:
         "tiles": tiles_of(counts),
         "total": total,
         "limit": client.check_limit,
-        "listening": listing.listening_channels(client),
+        "listening": listing.listens(client),
         "newer": f"?{urlencode({**query, 'page': page.page - 1})}" if page.page > 1 else "",
         "older": f"?{urlencode({**query, 'page': page.page + 1})}"
         if page.page < page.pages
@@ -120,8 +128,9 @@ def _page_number(text: str) -> int:
     return int(text) if text.isascii() and text.isdigit() and len(text) < 7 else 1
 
 
-def check_or_404(request: ClientRequest, number: int) -> Check:
-    check = listing.live_checks(request.client).filter(pk=number).first()
+def _check_or_404(request: ClientRequest, number: int, now: datetime) -> ListedCheck:
+    rows = listing.with_signs(request.client, listing.live_checks(request.client), now=now)
+    check = rows.filter(pk=number).first()
     if check is None:
         raise Http404("no such check of this client")
     return check
@@ -132,14 +141,16 @@ def check_or_404(request: ClientRequest, number: int) -> Check:
 def check_detail(request: ClientRequest, number: int) -> HttpResponse:
     """Everything known of one check: state, figures, chart, results, incidents, deliveries."""
     now, zone = timezone.now(), timezone.get_current_timezone()
-    client, check = request.client, check_or_404(request, number)
+    client, check = request.client, _check_or_404(request, number, now)
     span = request.GET.get("range", "24h")
     span = span if span in detail.RANGES else "24h"
     failures = request.GET.get("failures") == "1"
     before = _moment(request.GET.get("before", ""))
+    schedules = schedules_of(client, [check], since=now - KEPT)[check.pk]
     found = results.newest_results(
         client,
         check,
+        schedules,
         before=before or now + timedelta(seconds=1),
         count=RESULTS_PER_PAGE,
         failures=failures,
@@ -147,17 +158,22 @@ def check_detail(request: ClientRequest, number: int) -> HttpResponse:
     rows = found[:RESULTS_PER_PAGE]
     evidence = results.evidence_of(client, check, rows)
     (row,) = listing.check_rows(client, [check], now=now, zone=zone)
-    incident = detail.open_incident(client, check)
-    figures = detail.figures_of(client, check, now=now)
+    figures = detail.figures_of(row.record, now=now)
+    measured = detail.measurements_of(client, check, schedules, span=detail.RANGES[span], now=now)
+    changes = detail.changes_of(client, check)
+    latest = detail.incidents_of(client, check)
+    down, told = listing.standing_of(client)
     context: dict[str, Any] = {
         "check": check,
         "row": row,
-        "incident": incident,
+        "incident": next((one for one in latest if one.resolved_at is None), None),
         "strip": minute_strip(row.cells, zone=zone, stretch=True),
         "figures": figures,
         "day": figures[-1],
-        "chart": detail.chart_of(client, check, span=detail.RANGES[span], now=now, zone=zone),
+        "chart": detail.chart_of(check, measured, changes, zone=zone),
+        "p95_ms": measured.p95_ms,
         "range": span,
+        "range_words": detail.RANGE_WORDS[span],
         "ranges": list(detail.RANGE_WORDS.items()),
         "results": [
             (one, evidence[one.key].message if one.key in evidence else "") for one in rows
@@ -166,18 +182,16 @@ def check_detail(request: ClientRequest, number: int) -> HttpResponse:
         "paged": before is not None,
         "older": _older(rows, span, failures) if len(found) > RESULTS_PER_PAGE else "",
         "regions": results.region_names(),
-        "incidents": detail.incidents_of(client, check),
+        "incidents": latest,
         "deliveries": detail.deliveries_of(client, check),
-        "changes": detail.changes_of(client, check),
+        "changes": changes[:CHANGES_SHOWN],
         "next_at": next_slot(check, now),
         "silent_since": silent_since(check, row.last_at, now),
-        "listening": listing.listening_channels(client),
+        "listening": told,
         "can_write": request.membership.can_write,
         "now": now,
     }
-    part = live_part(
-        request, "dashboard/check_live.html", context, down=int(check.state == State.DOWN)
-    )
+    part = live_part(request, "dashboard/check_live.html", context, down=down)
     return answer(request, "dashboard/check.html", part, context)
 
 
@@ -215,7 +229,7 @@ def _moment(text: str) -> datetime | None:
 @member_required
 def result_detail(request: ClientRequest, number: int, second: int, region: int) -> HttpResponse:
     """One result: its phases on one axis, and what it had to show."""
-    client, check = request.client, check_or_404(request, number)
+    client, check = request.client, _check_or_404(request, number, timezone.now())
     seen = results.one_result(client, check, second=second, region=region)
     if seen is None:
         raise Http404("no such result; results are kept for two days")

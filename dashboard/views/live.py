@@ -31,6 +31,8 @@ class Live:
 def live_part(
     request: HttpRequest, template: str, context: Mapping[str, Any], *, down: int | None = None
 ) -> Live:
+    if down is not None:
+        request.checks_down = down  # type: ignore[attr-defined]  # the frame need not count again
     html = render_to_string(template, dict(context), request)
     plain = _TOKEN.sub(r"\1", _RELATIVE.sub(r"\1", html))
     mark = hashlib.sha256(plain.encode()).hexdigest()[:16]
