@@ -207,14 +207,15 @@ def send_test(
     claim = claim_of(delivery, channel, number=1, now=now)
     tried = send_once(claim, clock=clock, transports=TRANSPORTS)
     record([(claim, tried)], now=clock(), jitter=float)
-    return Attempt.objects.across_clients().select_related("delivery").get(delivery=delivery)
+    attempts = Attempt.objects.for_client(channel.client).select_related("delivery")
+    return attempts.get(delivery=delivery)
 
 
 def resend(delivery: Delivery, *, actor: Actor, now: datetime) -> Delivery:
     """Put a message that failed or was delivered back into the queue: same id and bytes, a fresh schedule."""
     with transaction.atomic():
         row = (
-            Delivery.objects.across_clients()
+            Delivery.objects.for_client(delivery.client)
             .select_for_update(of=("self",))
             .select_related("channel", "client")
             .get(pk=delivery.pk)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from functools import wraps
+from typing import Any, cast
 
 from django.contrib import messages
 from django.core.exceptions import ValidationError
@@ -15,7 +16,7 @@ from checks import services
 from checks.forms import CheckForm
 from checks.manual import test_now
 from checks.models import Check
-from clients.access import ClientRequest, editor_required
+from clients.access import ClientRequest, Params, View, editor_required
 from clients.rate import RateLimited
 from fanout_lambdas.shared.contracts import Result
 
@@ -25,6 +26,19 @@ LIST = "/checks/"
 def page_of(check: Check) -> str:
     """Where `dashboard` shows the check; an address, because views do not import upward."""
     return f"{LIST}{check.pk}/"
+
+
+def changes_check(view: View[Params]) -> View[Params]:
+    """A page of an editor; a check that somebody deletes meanwhile is not there, which is no error of ours."""
+
+    @wraps(view)
+    def guarded(request: Any, *args: Params.args, **kwargs: Params.kwargs) -> HttpResponse:
+        try:
+            return view(request, *args, **kwargs)
+        except Check.DoesNotExist as error:
+            raise Http404("no such check of this client") from error
+
+    return editor_required(cast(View[Params], guarded))
 
 
 def _check_or_404(request: ClientRequest, number: int) -> Check:
@@ -46,7 +60,7 @@ def create(request: ClientRequest) -> HttpResponse:
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
-@editor_required
+@changes_check
 def edit(request: ClientRequest, number: int) -> HttpResponse:
     return _form_page(request, _check_or_404(request, number))
 
@@ -116,7 +130,7 @@ def _show(
 
 
 @require_POST
-@editor_required
+@changes_check
 def pause(request: ClientRequest, number: int) -> HttpResponse:
     check = _check_or_404(request, number)
     services.pause_check(check, actor=request.user, now=timezone.now())
@@ -125,7 +139,7 @@ def pause(request: ClientRequest, number: int) -> HttpResponse:
 
 
 @require_POST
-@editor_required
+@changes_check
 def resume(request: ClientRequest, number: int) -> HttpResponse:
     check = _check_or_404(request, number)
     services.resume_check(check, actor=request.user, now=timezone.now())
@@ -134,7 +148,7 @@ def resume(request: ClientRequest, number: int) -> HttpResponse:
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
-@editor_required
+@changes_check
 def delete(request: ClientRequest, number: int) -> HttpResponse:
     """Asks first: typing is not needed, because history stays and only one check goes."""
     check = _check_or_404(request, number)
@@ -148,7 +162,7 @@ def delete(request: ClientRequest, number: int) -> HttpResponse:
 
 
 @require_POST
-@editor_required
+@changes_check
 def test(request: ClientRequest, number: int) -> HttpResponse:
     """One probe for the person who asked; a fragment for the page, or a page of its own."""
     check = _check_or_404(request, number)

@@ -6,7 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.test import Client as Browser
+from django.utils import timezone
 
 from checks.models import Check, Result
 from clients.models import Client
@@ -131,6 +133,28 @@ def test_pause_resume_and_delete(personas: Personas, browse: Browse) -> None:
     assert b"Keep it" in editor.get(f"{page}delete/").content
     assert editor.post(f"{page}delete/")["Location"] == "/checks/"
     assert editor.get(page).status_code == 404
+
+
+@pytest.mark.parametrize("act", ["pause", "resume", "delete", "edit"])
+def test_a_check_that_goes_while_its_page_is_sent_is_not_found(
+    personas: Personas, browse: Browse, act: str
+) -> None:
+    paused = timezone.now() if act == "resume" else None
+    check = make_check(personas.client, personas.region, paused_at=paused)
+    gone: list[bool] = []
+
+    def delete_first(execute: Any, sql: str, *rest: Any) -> Any:
+        """Somebody else is quicker by a moment: after the look-up, before the lock."""
+        if "FOR UPDATE" in sql.upper() and not gone:
+            gone.append(True)
+            rows = Check.objects.for_client(personas.client).filter(pk=check.pk)
+            rows.update(deleted_at=timezone.now())
+        return execute(sql, *rest)
+
+    with connection.execute_wrapper(delete_first):
+        answer = browse(personas.editor).post(f"/checks/{check.pk}/{act}/", form(personas))
+    assert gone
+    assert answer.status_code == 404
 
 
 def test_test_now_shows_what_came_back_and_leaves_no_trace(
