@@ -23,6 +23,8 @@ SHARED_MODULES = (
     "uptime.jobs",
     "uptime.engine",
 )
+# A probe task only hands its batch to the loop; of the jobs two dispatchers wait and two senders may hang.
+THREADS = {"probe": 4, "jobs": 8}
 QUIET = ("--without-gossip", "--without-mingle", "--without-heartbeat", "-l", "INFO")
 
 
@@ -62,7 +64,8 @@ def run_worker(queue: str) -> None:
     from uptime.celery import app
 
     name = f"{queue}@{socket.gethostname()}"
-    app.worker_main(["worker", "-Q", queue, "-n", name, "--pool=threads", "-c", "4", *QUIET])
+    threads = str(THREADS[queue])
+    app.worker_main(["worker", "-Q", queue, "-n", name, "--pool=threads", "-c", threads, *QUIET])
 
 
 def run_beat(state_dir: Path) -> None:
