@@ -53,8 +53,8 @@ class Record:
     measured: list[Span] = field(default_factory=list)
     """The time that good and bad results stand for."""
     outages: list[Span] = field(default_factory=list)
-    recent: list[tuple[int, Outcome]] = field(default_factory=list)
-    """Second and outcome of the results that were read singly."""
+    recent: list[tuple[Span, Outcome]] = field(default_factory=list)
+    """The results that were read singly, each with the time that it stands for."""
     p95_ms: dict[datetime, float] = field(default_factory=dict)
     """Of the good results of each full hour; where regions are rolled up, of the slowest."""
 
@@ -178,11 +178,14 @@ def _add_single(client: Client, records: dict[int, Record], spans: Sequence[Span
     schedules = [one for record in records.values() for one in record.schedules]
     totals: dict[tuple[int, datetime], list[int]] = {}
     with connection.cursor() as cursor:
-        cursor.execute(_SINGLE, {**slot_values(client, schedules, spans), "real": REAL})
+        cursor.execute(
+            _SINGLE, {**slot_values(client, schedules, spans, reaching_in=True), "real": REAL}
+        )
         for check_id, slot, code, total_us, every in cursor.fetchall():
             record, outcome = records[check_id], OUTCOME_OF[code]
-            record.measured.append((slot, slot + every))
-            record.recent.append((slot, outcome))
+            span = (slot, slot + every)
+            record.measured.append(span)
+            record.recent.append((span, outcome))
             if outcome is not Outcome.DOWN:
                 hour = datetime.fromtimestamp(slot - slot % 3_600, UTC)
                 totals.setdefault((check_id, hour), []).append(total_us)

@@ -90,12 +90,17 @@ def slot_values(
     spans: Iterable[tuple[int, int]],
     *,
     rechecks: bool = False,
+    reaching_in: bool = False,
 ) -> dict[str, Any]:
-    """The parameters of `EACH_SLOT` for the slots in these spans, each without its last second."""
+    """The parameters of `EACH_SLOT` for the slots in these spans, each without its last second.
+
+    With `reaching_in` also the slot before each span, because its result stands for time inside it.
+    """
     rows = [
         (schedule.check_id, slots)
         for schedule, (start, end) in product(schedules, spans)
-        if (slots := schedule.slots(start, end, rechecks=rechecks))
+        for before in [schedule.interval_s - 1 if reaching_in else 0]
+        if (slots := schedule.slots(start - before, end, rechecks=rechecks))
     ]
     return {
         "client": client.pk,

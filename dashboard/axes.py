@@ -49,9 +49,12 @@ def _tick_values(top_ms: float) -> list[float]:
     return [step * n for n in range(1, int(top_ms / step) + 1)]
 
 
+def floor() -> str:
+    y = TOP + TALL
+    return f'<line class="axis-line" x1="0" x2="100%" y1="{y}" y2="{y}"/>'
+
+
 def scale(frame: Frame) -> Iterator[str]:
-    floor = TOP + TALL
-    yield f'<line class="axis-line" x1="0" x2="100%" y1="{floor}" y2="{floor}"/>'
     for value in _tick_values(frame.top_ms):
         y = TOP + frame.y(value)
         yield f'<line class="grid-line" x1="0" x2="100%" y1="{y:.1f}" y2="{y:.1f}"/>'

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from html import escape
 
-from dashboard.axes import FOOT, TALL, TOP, WIDE, Frame, scale, times
+from dashboard.axes import FOOT, TALL, TOP, WIDE, Frame, floor, scale, times
 from dashboard.figures import format_count, format_ms, format_uptime
 from dashboard.phases import PHASES, Chart, Phases, waterfall
 from dashboard.strips import Cell, Day, Mark, Strip, day_bars, day_words, minute_strip, sparkline
@@ -71,6 +71,7 @@ def phases_chart(
 ) -> Chart:
     """Stacked means of the phases, the 95th percentile of the total as a line, failures as hatched bands.
 
+    Without any measurement there is no scale, but a sentence that says so.
     `name` makes the ids inside the drawing unique on a page with several.
     """
     if end <= start:
@@ -85,10 +86,9 @@ def phases_chart(
         f'<svg x="0" y="{TOP}" width="100%" height="{TALL}" viewBox="0 0 {WIDE:g} {TALL}" '
         f'preserveAspectRatio="none">{"".join(_areas(frame, buckets))}{_line(frame, buckets)}</svg>',
         *_bands(frame, _failure_spans(buckets), "down", f"{ident}-down"),
-        *scale(frame),
+        floor(),
         *times(frame, zone),
-        *_limit(frame, limit_ms),
-        *_outliers(frame, buckets),
+        *(_values(frame, buckets, limit_ms) if _measured(buckets) else [_nothing(buckets)]),
         *_edits(frame, edits),
     ]
     label = _chart_label(buckets, limit_ms)
@@ -98,6 +98,28 @@ def phases_chart(
     )
     columns = ("Time", *(word for _, word in PHASES), "Mean", "p95", "Checked", "Failed")
     return Chart(svg=svg, label=label, columns=columns, rows=tuple(_rows(buckets, zone)))
+
+
+def _measured(buckets: Sequence[Bucket]) -> bool:
+    return any(bucket.mean is not None for bucket in buckets)
+
+
+def _values(frame: Frame, buckets: Sequence[Bucket], limit_ms: float | None) -> Iterator[str]:
+    yield from scale(frame)
+    yield from _limit(frame, limit_ms)
+    yield from _outliers(frame, buckets)
+
+
+def _nothing(buckets: Sequence[Bucket]) -> str:
+    words = (
+        "No successful answers in this range"
+        if any(bucket.failures for bucket in buckets)
+        else "No measurements in this range"
+    )
+    return (
+        f'<text class="chart-empty label-halo" x="50%" y="{TOP + TALL // 2}" '
+        f'text-anchor="middle">{words}</text>'
+    )
 
 
 def _percentile(values: Sequence[float], share: float) -> float:
@@ -237,14 +259,16 @@ def _edits(frame: Frame, edits: Sequence[datetime]) -> Iterator[str]:
 
 
 def _chart_label(buckets: Sequence[Bucket], limit_ms: float | None) -> str:
+    failures = sum(b.failures for b in buckets)
     means = [b.mean.total for b in buckets if b.mean is not None]
     if not means:
+        if failures:
+            return f"Response time: no successful answers in this range, {format_count(failures, 'failure')}"
         return "Response time: no measurements in this range"
     peaks = [b.p95_ms for b in buckets if b.p95_ms is not None]
     words = f"Response time by phase: mean {format_ms(sum(means) / len(means))}"
     if peaks:
         words += f", 95th percentile up to {format_ms(max(peaks))}"
-    failures = sum(b.failures for b in buckets)
     words += f", {format_count(failures, 'failure')}" if failures else ", no failures"
     return words + (f", alert limit {format_ms(limit_ms)}" if limit_ms is not None else "")
 

@@ -185,7 +185,7 @@ def check_rows(
     rows = []
     for check in checks:
         record = records[check.pk]
-        cells = cells_of(check, record.recent, now=now)
+        cells = cells_of(record)
         speeds = [record.p95_ms.get(hour) for hour in reversed(hours)]
         rows.append(
             CheckRow(
@@ -210,17 +210,18 @@ def shown_state(check: ListedCheck) -> str:
     return "checking" if check.confirming and check.state == State.UP else str(check.state)
 
 
-def cells_of(check: Check, seen: Sequence[tuple[int, Outcome]], *, now: datetime) -> list[Cell]:
+def cells_of(record: Record) -> list[Cell]:
     """Sixty minutes, each with the worst that its results said.
 
-    A check that runs less often than once a minute fills the minutes until its next result.
+    The result of a check that runs less often than once a minute fills the minutes until its next.
     """
-    newest = int(now.timestamp()) // 60
+    newest = record.now // 60
+    oldest = newest - BARS
     marks: dict[int, Mark] = {}
-    span = max(1, check.interval_s // 60)
-    for second, outcome in seen:
+    for (first, end), outcome in record.recent:
         mark = _MARKS.get(outcome, Mark.NONE)
-        for minute in range(second // 60, min(second // 60 + span, newest + 1)):
+        minutes = max(1, (end - first) // 60)
+        for minute in range(max(first // 60, oldest), min(first // 60 + minutes, newest + 1)):
             if _WORST[mark] >= _WORST[marks.get(minute, Mark.NONE)]:
                 marks[minute] = mark
     if newest not in marks:  # the minute under way may still answer

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 from django.db.models import Q, QuerySet
 
 from alerts.models import Delivery
 from checks.models import Incident
 from clients.models import Client
+from dashboard.figures import format_count
 
 PAGE_SIZE = 50
 
@@ -143,10 +144,26 @@ def timeline_of(client: Client, incident: Incident) -> list[Step]:
     return sorted(steps, key=lambda step: (step.at, order.get(step.title, 3)))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Confirmation:
+    """One of the failing results that made it an outage."""
+
+    at: datetime
+    region: str
+    message: str
+
+
+def confirmations_of(incident: Incident) -> list[Confirmation]:
+    """In the order of time; the newest of a long run."""
+    return [
+        Confirmation(at=datetime.fromtimestamp(slot, UTC), region=str(region), message=str(message))
+        for slot, region, message in incident.document.get("confirmed_by", [])
+    ]
+
+
 def _confirmation(incident: Incident) -> str:
-    confirmed = incident.document.get("confirmed_by", [])
+    confirmed = confirmations_of(incident)
     if not confirmed:
         return ""
-    places = sorted({str(row[1]) for row in confirmed})
-    times = len(confirmed)
-    return f"{times} failing {'result' if times == 1 else 'results'} from {', '.join(places)}"
+    places = sorted({one.region for one in confirmed})
+    return f"{format_count(len(confirmed), 'failing result')} from {', '.join(places)}"

@@ -47,6 +47,7 @@ def incident_detail(request: ClientRequest, number: int) -> HttpResponse:
         {
             "incident": incident,
             "steps": incidents.timeline_of(request.client, incident),
+            "confirmations": incidents.confirmations_of(incident),
             "now": timezone.now(),
         },
     )

@@ -141,7 +141,7 @@ def test_a_rolled_hour_is_read_singly_only_as_far_as_asked(personas: Personas) -
         found = records_of(personas.client, [check], start=now - HOUR, now=now, recent=recent)
         return len(found[check.pk].recent)
 
-    assert (seen(timedelta(0)), seen(timedelta(minutes=10))) == (0, 10)
+    assert (seen(timedelta(0)), seen(timedelta(minutes=10))) == (1, 11)
 
 
 def test_a_daily_check_is_up_by_one_result(personas: Personas) -> None:
@@ -170,6 +170,6 @@ def test_a_changed_interval_keeps_what_was_measured(personas: Personas) -> None:
     AuditEvent.objects.for_client(personas.client).update(at=now - timedelta(minutes=10))
     check.refresh_from_db()
     record = records_of(personas.client, [check], start=now - 8 * HOUR, now=now)[check.pk]
-    assert sorted(second for second, _ in record.recent) == list(old)
+    assert sorted(first for (first, _), _ in record.recent) == list(old)
     unmeasured = 3600 + 600 * len(old) - record.uptime(now - 8 * HOUR).measured_s
     assert 0 <= unmeasured < 60  # the slot under way

@@ -76,5 +76,14 @@ def make_incident(check: Check, *, minutes_ago: int, minutes: int | None = None)
         reason="status",
         message="HTTP 503 instead of 200-299",
         http_status=503,
-        document={"evidence": {"headers": [], "body": "<b>upstream</b>"}},
+        document={
+            "evidence": {"headers": [], "body": "<b>upstream</b>"},
+            "assertions": [
+                {"kind": "status", "expected": "200-299", "got": "503", "ok": False},
+            ],
+            "confirmed_by": [
+                [int(start.timestamp()), "local", "HTTP 503 instead of 200-299"],
+                [int(start.timestamp()) + 10, "local", "No answer within 10 s"],
+            ],
+        },
     )

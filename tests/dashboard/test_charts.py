@@ -204,6 +204,17 @@ def test_chart_has_the_same_numbers_as_a_table_and_a_sentence() -> None:
     assert chart_of([]).label == "Response time: no measurements in this range"
 
 
+def test_without_a_good_answer_there_is_a_sentence_and_no_scale() -> None:
+    failing = chart_of([bucket(0, None, failures=2), bucket(1, None, failures=1)], limit_ms=500)
+    assert failing.label == "Response time: no successful answers in this range, 3 failures"
+    assert ">No successful answers in this range<" in failing.svg
+    assert 'class="band-down"' in failing.svg
+    assert "grid-line" not in failing.svg
+    assert "limit-line" not in failing.svg
+    assert ">No measurements in this range<" in chart_of([]).svg
+    assert "chart-empty" not in chart_of([bucket(0, 100)]).svg
+
+
 def test_drawings_are_well_formed_escaped_and_free_of_inline_style() -> None:
     hostile = '"><script>alert(1)</script>'
     chart = chart_of([bucket(0, 100, failures=1)], limit_ms=90, name=hostile)

@@ -160,9 +160,16 @@ def test_results_stay_on_the_page_when_the_interval_changes(
     assert found[0] == found[1]
     assert len(found[1]) == 20
     assert "Response time by phase: mean 100 ms" in after
-    assert re.search(
-        r'aria-label="Last 60 minutes: (29|30) up', member.get("/checks/").content.decode()
-    )
+    words = member.get("/checks/").content.decode()
+    assert re.search(r'aria-label="Last 60 minutes: (29|30) up', words)
+
+
+def test_a_rare_check_fills_its_strip_with_the_result_before_it(
+    personas: Personas, browse: Browse
+) -> None:
+    make_history(personas, minutes=300, interval_s=3 * 3600)
+    words = browse(personas.viewer).get("/checks/").content.decode()
+    assert 'aria-label="Last 60 minutes: 60 up' in words
 
 
 def test_incidents_have_a_timeline_with_what_was_sent(personas: Personas, browse: Browse) -> None:
@@ -179,6 +186,10 @@ def test_incidents_have_a_timeline_with_what_was_sent(personas: Personas, browse
     steps = ["Last good answer before", "First failure", "Confirmed down", "First good answer"]
     assert [words.index(step) for step in steps] == sorted(words.index(step) for step in steps)
     assert b"&lt;b&gt;upstream" in detail.content
+    assert "2 failing results from local" in words
+    assert "No answer within 10 s" in words[words.index("How it was confirmed") :]
+    assert re.search("Not met Status 200-299 503", words[words.index("Expected and got") :])
+    assert "First bad answer" in words
     assert browse(personas.stranger).get(f"/incidents/{ongoing.pk}/").status_code == 404
 
 
