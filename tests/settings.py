@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
 import tempfile
 
 from tests.postgres import start_for_tests
 
 # The environment is read when settings load, so it is complete before Django starts.
 _state = tempfile.mkdtemp(prefix="uptime-state-")
+_owner = os.getpid()
+
+
+@atexit.register
+def _remove_state() -> None:
+    if os.getpid() == _owner:  # not in a forked child
+        shutil.rmtree(_state, ignore_errors=True)
+
+
 os.environ.update(
     {
         "DATABASE_URL": start_for_tests(),
