@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 from django.db.models import Max, QuerySet
 
-from alerts.models import Attempt, Channel, Delivery
+from alerts.models import Attempt, Channel, Delivery, Notice
+from alerts.selectors import withheld_of
 from alerts.services import masked_target
 from clients.models import Client
-
-PAGE_SIZE = 50
+from dashboard.selectors.paging import Page, page_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,12 +20,6 @@ class ChannelCard:
     channel: Channel
     target: str
     newest: Delivery | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeliveryPage:
-    rows: list[Delivery]
-    older: int | None
 
 
 def live_channels(client: Client) -> QuerySet[Channel]:
@@ -53,7 +47,7 @@ def channel_cards(client: Client) -> list[ChannelCard]:
 
 def delivery_page(
     client: Client | None, *, state: str = "", before: int | None = None
-) -> DeliveryPage:
+) -> Page[Delivery]:
     """Deliveries, newest first; without a client those of all clients, for operators."""
     rows = (
         Delivery.objects.across_clients() if client is None else Delivery.objects.for_client(client)
@@ -62,12 +56,12 @@ def delivery_page(
         rows = rows.filter(state=Delivery.State.DEAD)
     elif state in Delivery.State.values:
         rows = rows.filter(state=state)
-    if before is not None:
-        rows = rows.filter(pk__lt=before)
-    found = list(rows.select_related("channel", "client").order_by("-pk")[: PAGE_SIZE + 1])
-    more = len(found) > PAGE_SIZE
-    found = found[:PAGE_SIZE]
-    return DeliveryPage(rows=found, older=found[-1].pk if more else None)
+    return page_of(rows.select_related("channel", "client"), before=before)
+
+
+def withheld_page(client: Client, *, before: int | None = None) -> Page[Notice]:
+    """What was not sent, and why, newest first."""
+    return page_of(withheld_of(client), before=before)
 
 
 def delivery_of(client: Client, number: int) -> Delivery | None:

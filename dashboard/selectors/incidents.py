@@ -11,16 +11,7 @@ from alerts.models import Delivery
 from checks.models import Incident
 from clients.models import Client
 from dashboard.figures import format_count
-
-PAGE_SIZE = 50
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cursor:
-    """One page of rows by number, newest first, and where its neighbours begin."""
-
-    rows: list[Incident]
-    older: int | None
+from dashboard.selectors.paging import Page, page_of
 
 
 def _incidents(client: Client) -> QuerySet[Incident]:
@@ -42,15 +33,9 @@ def open_and_latest(client: Client, *, count: int) -> tuple[list[Incident], list
     )
 
 
-def closed_incidents(client: Client, *, before: int | None = None) -> Cursor:
-    """Incidents that are over, by number: the number grows with the time of opening."""
-    rows = _incidents(client).exclude(resolved_at=None).order_by("-pk")
-    if before is not None:
-        rows = rows.filter(pk__lt=before)
-    found = list(rows[: PAGE_SIZE + 1])
-    more = len(found) > PAGE_SIZE
-    found = found[:PAGE_SIZE]
-    return Cursor(rows=found, older=found[-1].pk if more else None)
+def closed_incidents(client: Client, *, before: int | None = None) -> Page[Incident]:
+    """Incidents that are over."""
+    return page_of(_incidents(client).exclude(resolved_at=None), before=before)
 
 
 def incident_of(client: Client, number: int) -> Incident | None:

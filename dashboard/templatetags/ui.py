@@ -50,6 +50,7 @@ BADGES: Final = {
     "queued": Badge(css="is-checking", icon="state-checking", word="Waiting"),
     "sending": Badge(css="is-checking", icon="state-checking", word="Being sent"),
     "dead": Badge(css="is-down", icon="state-down", word="Failed"),
+    "withheld": Badge(css="is-paused", icon="mute", word="Not sent"),
 }
 _UNKNOWN_BADGE: Final = Badge(css="is-none", icon="state-none", word="")
 

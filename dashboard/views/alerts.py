@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.http import Http404, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
@@ -13,6 +15,8 @@ from dashboard.selectors import alerts
 from dashboard.views.incidents import cursor_of
 
 FILTERS = (("", "All"), ("sent", "Delivered"), ("queued", "Waiting"), ("failed", "Failed"))
+WITHHELD = "withheld"
+CLIENT_FILTERS = (*FILTERS, (WITHHELD, "Not sent, and why"))
 
 
 @require_safe
@@ -32,19 +36,21 @@ def channel_list(request: ClientRequest) -> HttpResponse:
 @member_required
 def delivery_list(request: ClientRequest) -> HttpResponse:
     state = request.GET.get("state", "")
-    state = state if state in {value for value, _ in FILTERS} else ""
-    page = alerts.delivery_page(request.client, state=state, before=cursor_of(request))
-    return render(
-        request,
-        "dashboard/delivery_list.html",
-        {
-            "deliveries": page.rows,
-            "older": f"?state={state}&before={page.older}" if page.older else "",
-            "state": state,
-            "filters": FILTERS,
-            "can_write": request.membership.can_write,
-        },
-    )
+    state = state if state in {value for value, _ in CLIENT_FILTERS} else ""
+    before = cursor_of(request)
+    context: dict[str, Any] = {"state": state, "filters": CLIENT_FILTERS}
+    if state == WITHHELD:
+        notices = alerts.withheld_page(request.client, before=before)
+        context |= {"notices": notices.rows, "older": older_link(state, notices.older)}
+    else:
+        page = alerts.delivery_page(request.client, state=state, before=before)
+        context |= {"deliveries": page.rows, "older": older_link(state, page.older)}
+    return render(request, "dashboard/delivery_list.html", context)
+
+
+def older_link(state: str, older: int | None) -> str:
+    """The next page of the same filter; empty on the last."""
+    return f"?state={state}&before={older}" if older else ""
 
 
 @require_safe

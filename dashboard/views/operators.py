@@ -13,7 +13,7 @@ from django.views.decorators.http import require_safe
 
 from clients.access import ClientRequest, operator_required
 from dashboard.selectors import alerts, operations
-from dashboard.views.alerts import FILTERS
+from dashboard.views.alerts import FILTERS, older_link
 from dashboard.views.incidents import cursor_of
 from dashboard.views.live import answer, live_part
 from fanout_lambdas.shared.slots import minute_from_key, minute_key
@@ -73,7 +73,7 @@ def alert_list(request: ClientRequest) -> HttpResponse:
         "dashboard/ops_alerts.html",
         {
             "deliveries": page.rows,
-            "older": f"?state={state}&before={page.older}" if page.older else "",
+            "older": older_link(state, page.older),
             "state": state,
             "filters": FILTERS,
         },

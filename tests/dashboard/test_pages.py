@@ -14,8 +14,8 @@ from django.test import Client as Browser
 from django.urls import reverse
 from django.utils import timezone
 
-from alerts.models import Attempt, Channel, Delivery
-from checks.models import BatchReport, MinuteRun
+from alerts.models import Attempt, Channel, Delivery, Notice
+from checks.models import BatchReport, Event, MinuteRun
 from checks.services import update_check
 from clients.models import Client, Membership, Role, User
 from dashboard.views.checks import verdict_of
@@ -238,6 +238,38 @@ def test_alert_history_shows_each_try_and_hides_the_target(
     assert b"Send again" not in detail.content
     assert b"Send again" in browse(personas.editor).get(f"/alerts/{delivery.pk}/").content
     assert b"secret-path" not in member.get("/channels/").content
+
+
+def test_what_was_not_sent_is_listed_with_the_reason(personas: Personas, browse: Browse) -> None:
+    member = browse(personas.viewer)
+    assert "Nothing was held back" in text_of(member.get("/alerts/?state=withheld"))
+    check = make_check(personas.client, personas.region, name="Shop")
+    incident = make_incident(check, minutes_ago=5)
+    event = Event.objects.create(
+        client=personas.client,
+        subject=check,
+        incident=incident,
+        kind=Event.Kind.DOWN,
+        at=incident.opened_at,
+        payload={"message": "HTTP 503 <b>"},
+    )
+    channel = Channel.objects.create(
+        client=personas.client, kind="email", name="Night", target="a@b.test", enabled=False
+    )
+    Notice.objects.create(
+        client=personas.client,
+        event=event,
+        channel=channel,
+        kind="down",
+        withheld="The channel is switched off.",
+    )
+    page = member.get("/alerts/?state=withheld")
+    words = text_of(page)
+    for word in ("Not sent", "Shop", "Down: HTTP 503", "Night", "The channel is switched off."):
+        assert word in words
+    assert f'href="/incidents/{incident.pk}/"' in page.content.decode()
+    stranger = browse(personas.stranger).get("/alerts/?state=withheld")
+    assert "Shop" not in text_of(stranger)
 
 
 def test_operators_see_runs_alerts_and_mail_without_clients_secrets(

@@ -30,6 +30,7 @@ MOST = {
     "/incidents/": 3,
     "/incidents/{incident}/": 3,
     "/alerts/": 2,
+    "/alerts/?state=withheld": 2,
     "/channels/": 2,
 }
 
