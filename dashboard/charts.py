@@ -31,6 +31,7 @@ __all__ = [
     "day_words",
     "format_uptime",
     "minute_strip",
+    "percentile",
     "phases_chart",
     "sparkline",
     "waterfall",
@@ -122,7 +123,7 @@ def _nothing(buckets: Sequence[Bucket]) -> str:
     )
 
 
-def _percentile(values: Sequence[float], share: float) -> float:
+def percentile(values: Sequence[float], share: float) -> float:
     """Nearest rank."""
     ordered = sorted(values)
     return ordered[max(0, math.ceil(share * len(ordered)) - 1)]
@@ -133,7 +134,7 @@ def _top_of_scale(buckets: Sequence[Bucket], limit_ms: float | None) -> float:
     peaks = [
         max(b.p95_ms or 0.0, b.mean.total if b.mean else 0.0) for b in buckets if b.mean or b.p95_ms
     ]
-    wanted = _percentile(peaks, 0.995) * 1.2 if peaks else 100.0
+    wanted = percentile(peaks, 0.995) * 1.2 if peaks else 100.0
     if limit_ms is not None and limit_ms <= 3 * wanted:
         wanted = max(wanted, limit_ms * 1.1)
     return max(wanted, 1.0)

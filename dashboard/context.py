@@ -9,7 +9,8 @@ from typing import Any
 from django.http import HttpRequest
 from django.urls import reverse
 
-from checks.models import Check, State
+from checks.models import State
+from checks.selectors import live_checks
 from clients.access import places_of
 from clients.models import Client, Membership, Theme
 
@@ -94,9 +95,7 @@ class Shell:
             return known
         if self.client is None:
             return 0
-        return (
-            Check.objects.for_client(self.client).filter(deleted_at=None, state=State.DOWN).count()
-        )
+        return live_checks(self.client).filter(state=State.DOWN).count()
 
     def _item(self, word: str, href: str, icon: str, count: int = 0) -> NavItem:
         path = self._request.path

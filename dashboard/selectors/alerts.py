@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from django.db.models import Max, QuerySet
 
 from alerts.models import Attempt, Channel, Delivery, Notice
-from alerts.selectors import withheld_of
+from alerts.selectors import deliveries_of, deliveries_of_fleet, withheld_of
 from alerts.services import masked_target
 from clients.models import Client
 from dashboard.selectors.paging import Page, page_of
@@ -49,14 +49,13 @@ def delivery_page(
     client: Client | None, *, state: str = "", before: int | None = None
 ) -> Page[Delivery]:
     """Deliveries, newest first; without a client those of all clients, for operators."""
-    rows = (
-        Delivery.objects.across_clients() if client is None else Delivery.objects.for_client(client)
-    )
+    # Attempts are on the page of the message itself.
+    rows = deliveries_of_fleet() if client is None else deliveries_of(client).prefetch_related(None)
     if state == "failed":
         rows = rows.filter(state=Delivery.State.DEAD)
     elif state in Delivery.State.values:
         rows = rows.filter(state=state)
-    return page_of(rows.select_related("channel", "client"), before=before)
+    return page_of(rows, before=before)
 
 
 def withheld_page(client: Client, *, before: int | None = None) -> Page[Notice]:

@@ -25,6 +25,7 @@ from django.db.models import (
 from alerts.models import Channel
 from checks.availability import HOUR, Record, records_of
 from checks.models import Check, ExtraSlot, RegionState, State
+from checks.selectors import live_checks
 from clients.models import Client
 from dashboard.strips import Cell, Mark, Strip, minute_strip, sparkline
 from fanout_lambdas.shared.contracts import Outcome
@@ -104,10 +105,6 @@ class CheckPage:
     total: int
     page: int
     pages: int
-
-
-def live_checks(client: Client) -> QuerySet[Check]:
-    return Check.objects.for_client(client).filter(deleted_at=None)
 
 
 def counts_by_state(client: Client) -> dict[str, int]:

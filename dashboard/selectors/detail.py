@@ -11,7 +11,7 @@ from checks.availability import Record
 from checks.models import Check, Incident
 from checks.schedules import Schedule
 from clients.models import AuditEvent, Client
-from dashboard.charts import Bucket, Chart, Phases, phases_chart
+from dashboard.charts import Bucket, Chart, Phases, percentile, phases_chart
 from dashboard.selectors import checks as listing
 from dashboard.selectors import results
 from fanout_lambdas.shared.contracts import Outcome
@@ -68,9 +68,7 @@ def measurements_of(
 
 
 def _p95_ms(good: Sequence[results.Seen]) -> float | None:
-    """Nearest rank."""
-    totals = sorted(one.total_us / 1_000 for one in good)
-    return totals[-(-len(totals) * 95 // 100) - 1] if totals else None
+    return percentile([one.total_us / 1_000 for one in good], 0.95) if good else None
 
 
 def chart_of(

@@ -13,8 +13,9 @@ from django.views.decorators.http import require_safe
 
 from checks.models import Check, State
 from checks.schedules import KEPT, schedules_of
+from checks.selectors import live_checks
 from clients.access import ClientRequest, member_required
-from dashboard.phases import waterfall
+from dashboard.phases import PHASES, waterfall
 from dashboard.selectors import checks as listing
 from dashboard.selectors import detail, incidents, results
 from dashboard.strips import minute_strip
@@ -129,7 +130,7 @@ def _page_number(text: str) -> int:
 
 
 def _check_or_404(request: ClientRequest, number: int, now: datetime) -> ListedCheck:
-    rows = listing.with_signs(request.client, listing.live_checks(request.client), now=now)
+    rows = listing.with_signs(request.client, live_checks(request.client), now=now)
     check = rows.filter(pk=number).first()
     if check is None:
         raise Http404("no such check of this client")
@@ -171,6 +172,7 @@ def check_detail(request: ClientRequest, number: int) -> HttpResponse:
         "figures": figures,
         "day": figures[-1],
         "chart": detail.chart_of(check, measured, changes, zone=zone),
+        "phases": PHASES,
         "p95_ms": measured.p95_ms,
         "range": span,
         "range_words": detail.RANGE_WORDS[span],
