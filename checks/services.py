@@ -33,7 +33,7 @@ from clients import audit
 from clients.audit import Actor
 from clients.models import Client
 from fanout_lambdas.shared.netguard import AllowList, Guard
-from fanout_lambdas.shared.slots import next_grid, phase
+from fanout_lambdas.shared.slots import next_grid, phase, round_of_slot, slots_between
 
 logger = logging.getLogger(__name__)
 
@@ -42,6 +42,10 @@ MASK = "********"
 SECRET_FIELDS = frozenset({"headers", "body"})
 BELIEF_FIELDS = frozenset(POLICY_FIELDS)
 """A change of these changes what follows from the results so far."""
+
+
+SNAPSHOT_LAG_S = 120
+"""A change is in the snapshots, and so in the regular slots, after this time at most."""
 
 
 def create_check(*, client: Client, actor: Actor, now: datetime, **fields: Any) -> Check:
@@ -80,6 +84,8 @@ def update_check(check: Check, *, actor: Actor, now: datetime, **fields: Any) ->
             life.change_policy(check.pk, save, now=now)
             _drop_waiting_slots(check)  # they lie on the old grid
             _reload(check)
+            if check.paused_at is None:
+                _plan_first_slots(check, now=now)
         else:
             save()
         _record(check, actor, "check.updated", {"changes": changed})
@@ -235,18 +241,25 @@ def _drop_waiting_slots(check: Check) -> None:
 
 
 def _plan_first_slots(check: Check, *, now: datetime) -> None:
-    """One slot at once in each region: the snapshot takes up to two minutes to know a new check."""
-    grid = next_grid(phase(check.pk, check.interval_s), int(now.timestamp()))
+    """One slot at once in each region, and the regular slots of the time in which no snapshot knows the check so
+    (rechecks rely on them). Should a snapshot know it earlier, the second result is a duplicate, and free."""
+    second, own_phase = int(now.timestamp()), phase(check.pk, check.interval_s)
+    first = next_grid(own_phase, second)
+    due = {(first, region) for region in check.regions}
+    for slot in slots_between(check.interval_s, own_phase, first, second + SNAPSHOT_LAG_S):
+        turn = round_of_slot(slot, check.interval_s, own_phase) % len(check.regions)
+        asked = [check.regions[turn]] if check.rotate else check.regions
+        due |= {(slot, region) for region in asked}
     slots = [
         ExtraSlot(
             client_id=check.client_id,
             subject=check,
             region_id=region,
-            slot=datetime.fromtimestamp(grid, UTC),
+            slot=datetime.fromtimestamp(slot, UTC),
             why=ExtraSlot.Why.FIRST,
             created_at=now,
         )
-        for region in check.regions
+        for slot, region in sorted(due)
     ]
     ExtraSlot.objects.bulk_create(
         slots,
