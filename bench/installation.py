@@ -22,8 +22,9 @@ import psycopg
 
 from bench.cpu import Root
 from uptime.embedded.children import BOOK, stop_leftovers
+from uptime.embedded.leftovers import clear_leftovers
 from uptime.embedded.places import PROJECT, postgres_home
-from uptime.embedded.postgres import PostgresServer, clear_leftovers
+from uptime.embedded.postgres import PostgresServer
 from uptime.embedded.processes import spawn
 from uptime.env import KNOWN
 

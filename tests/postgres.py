@@ -9,7 +9,8 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from uptime.embedded.postgres import PostgresServer, clear_leftovers
+from uptime.embedded.leftovers import clear_leftovers
+from uptime.embedded.postgres import PostgresServer
 
 PREFIX = "uptime-test-"
 

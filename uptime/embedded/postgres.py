@@ -9,15 +9,15 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO
 
+from uptime.embedded.leftovers import LeftoverStays, clear_leftovers, pid_lines
 from uptime.embedded.places import DATABASE, SOCKET_NAME, database_url, make_state_dir, socket_dir
-from uptime.embedded.processes import Account, exit_text, is_alive, spawn
+from uptime.embedded.processes import Account, exit_text, spawn
 from uptime.embedded.software import Software, ordinary_account, reachable
 
 SETTINGS: Mapping[str, str] = {
@@ -113,7 +113,10 @@ class PostgresServer:
         self._private_dir(self.socket_dir)
         if self.process is not None:
             self.process.poll()  # a dead child that nobody asked about still holds its process id
-        clear_leftovers(self.data, progress=self._progress)
+        try:
+            clear_leftovers(self.data, progress=self._progress)
+        except LeftoverStays as error:
+            raise PostgresError(str(error)) from error
         # Nobody but servers on this data directory uses this folder, and they are gone.
         for name in (SOCKET_NAME, f"{SOCKET_NAME}.lock"):
             (self.socket_dir / name).unlink(missing_ok=True)
@@ -162,7 +165,7 @@ class PostgresServer:
             raise PostgresError(
                 f"PostgreSQL did not start ({exit_text(code)}). Its last words:\n{self._tail()}"
             )
-        lines = _pid_file(self.data)
+        lines = pid_lines(self.data)
         return len(lines) > 7 and lines[0] == str(process.pid) and lines[7].strip() == "ready"
 
     def stop(self, *, timeout: float = 30) -> None:
@@ -264,78 +267,6 @@ class PostgresServer:
             return "\n".join(self.log.read_text(errors="replace").splitlines()[-12:])
         except OSError:
             return "(no log)"
-
-
-def clear_leftovers(data: Path, *, progress: Progress = lambda _line: None) -> None:
-    """Stop a server that a killed supervisor left running on this data directory; drop a stale pid file."""
-    leftovers = sorted(_servers_on(data))
-    pid_lines = _pid_file(data)
-    if leftovers:
-        postmaster = int(pid_lines[0]) if pid_lines and pid_lines[0].isdigit() else 0
-        progress(
-            f"stopping a PostgreSQL server left over from an earlier start (process {leftovers[0]})"
-        )
-        first = [postmaster] if postmaster in leftovers else leftovers
-        for pids, sign, seconds in (
-            (first, signal.SIGINT, 30.0),
-            (None, signal.SIGQUIT, 5.0),
-            (None, signal.SIGKILL, 10.0),
-        ):
-            for pid in leftovers if pids is None else pids:
-                _signal(pid, sign)
-            until = time.monotonic() + seconds
-            while (leftovers := sorted(_servers_on(data))) and time.monotonic() < until:
-                time.sleep(0.02)
-            if not leftovers:
-                break
-        else:
-            raise PostgresError(f"PostgreSQL processes {leftovers} on {data} cannot be stopped.")
-    if pid_lines:
-        (data / "postmaster.pid").unlink(missing_ok=True)
-
-
-def _servers_on(data: Path) -> Iterator[int]:
-    """Processes of PostgreSQL that work in this data directory: postmaster or orphaned backends."""
-    if sys.platform != "linux":
-        pid = (_pid_file(data) or ["0"])[0]
-        if pid.isdigit() and int(pid) > 1 and is_alive(int(pid)):
-            name = subprocess.run(
-                ["ps", "-o", "comm=", "-p", pid], capture_output=True, text=True, check=False
-            )
-            if "postgres" in name.stdout:
-                yield int(pid)
-        return
-    try:
-        wanted = data.stat()
-    except OSError:
-        return
-    for entry in os.scandir("/proc"):
-        if not entry.name.isdigit():
-            continue
-        try:
-            if not os.path.basename(os.readlink(f"{entry.path}/exe")).startswith("postgres"):
-                continue
-            found = os.stat(f"{entry.path}/cwd")
-        except OSError:
-            continue
-        if (found.st_dev, found.st_ino) == (wanted.st_dev, wanted.st_ino) and is_alive(
-            int(entry.name)
-        ):
-            yield int(entry.name)
-
-
-def _pid_file(data: Path) -> list[str]:
-    try:
-        return (data / "postmaster.pid").read_text().splitlines()
-    except OSError:
-        return []
-
-
-def _signal(pid: int, sign: signal.Signals) -> None:
-    try:
-        os.kill(pid, sign)
-    except (ProcessLookupError, PermissionError):
-        return
 
 
 def _account_to_drop_to() -> Account | None:
