@@ -9,30 +9,18 @@ from __future__ import annotations
 import re
 import unicodedata
 from dataclasses import dataclass
-from functools import lru_cache
-from ipaddress import (
-    IPv4Address,
-    IPv4Network,
-    IPv6Address,
-    IPv6Network,
-    ip_address,
-    ip_network,
-)
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
 
+from fanout_lambdas.shared.addresses import denied_rule, parsed_address
 from fanout_lambdas.shared.denied import (
     BAD_PORTS,
     COMMAND_PORTS,
-    DENIED,
     LOCAL_NAMES,
     LOW_PORTS,
     METADATA_NAMES,
 )
 
 Network = IPv4Network | IPv6Network
-
-_GLOBAL_IPV6 = IPv6Network("2000::/3")  # nothing outside is assigned for global unicast
-_ISATAP = frozenset({0x00005EFE, 0x02005EFE})
-
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):(.*)", re.DOTALL)
 _FORBIDDEN = re.compile(r"[\x00-\x20\x7f-\xa0\\\u2028\u2029\ufeff]")
@@ -133,7 +121,7 @@ class Guard:
 
     def opens(self, address: str, port: int | None) -> bool:
         """Is this address opened by the allow list?"""
-        parsed = _parsed(address) if self.allow.entries else None
+        parsed = parsed_address(address) if self.allow.entries else None
         return parsed is not None and self.allow.opens(parsed, port)
 
 
@@ -145,32 +133,6 @@ def check_url(url: str) -> Target:
 def check_address(address: str, port: int | None = None) -> None:
     """`Guard.check_address` with nothing opened."""
     Guard().check_address(address, port)
-
-
-@lru_cache(maxsize=8_192)
-def _parsed(address: str) -> IPv4Address | IPv6Address | None:
-    try:
-        return None if "%" in address else ip_address(address)
-    except ValueError:
-        return None
-
-
-@lru_cache(maxsize=8_192)
-def denied_rule(address: str) -> str | None:
-    """The rule that denies this IP address, None for a public one."""
-    parsed = _parsed(address)
-    if parsed is None:
-        return "zone" if "%" in address else "spelling"
-    number = int(parsed)
-    for version, low, high, rule in _TABLE:
-        if version == parsed.version and low <= number <= high:
-            return rule
-    if parsed.version == 6:
-        if (number >> 32) & 0xFFFFFFFF in _ISATAP:
-            return "embedded_ipv4"
-        if parsed not in _GLOBAL_IPV6:
-            return "reserved"
-    return None
 
 
 def parse_url(url: str) -> Target:
@@ -298,15 +260,3 @@ def _parse_entry(text: str) -> tuple[Network, int | None]:
 
 def _shown(text: str) -> str:
     return text[:80].encode("ascii", "backslashreplace").decode("ascii")
-
-
-def _rows() -> tuple[tuple[int, int, int, str], ...]:
-    rows = []
-    for text, rule in DENIED:
-        network = ip_network(text)
-        first, last = int(network.network_address), int(network.broadcast_address)
-        rows.append((network.version, first, last, rule))
-    return tuple(rows)
-
-
-_TABLE = _rows()
