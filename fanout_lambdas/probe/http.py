@@ -87,6 +87,8 @@ class HttpProber:
             target = self.guard.check_url(url)
             own_origin = own_origin and origin in (None, target.origin)
             origin = target.origin
+            if body and not own_origin:  # it may hold credentials, as headers may
+                raise BadRedirect("A redirect to another host asks for the request's body.")
             journey.url = target.url
             flight = Flight(
                 target=target,

@@ -407,6 +407,16 @@ def test_credentials_stay_with_their_origin() -> None:
         assert secret not in foreign
 
 
+@pytest.mark.parametrize("status", ["307 T", "308 P"])
+def test_a_body_stays_with_its_origin(status: str) -> None:
+    with serve(raw(answer())) as other:
+        with serve(replies(redirect(other.url("/far"), status))) as first:
+            result = probe(first.url(), method="POST", body="token=s3cret")
+        assert other.requests == []
+    assert (result.outcome, result.reason) == (Outcome.DOWN, Reason.REDIRECT)
+    assert "another host" in result.message
+
+
 def test_cookies_live_within_a_chain_and_no_longer() -> None:
     with serve(replies(redirect("/in", "302 Found", "Set-Cookie: sid=1; Path=/"), answer())) as t:
         probe(t.url())
