@@ -70,7 +70,7 @@ class Story:
 
     @property
     def because(self) -> str:
-        return wording.because(self.reason, self.http_status)
+        return wording.because(self.reason, self.http_status, outage=self.incident_id is not None)
 
 
 def tell(event: Event) -> Story:

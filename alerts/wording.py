@@ -68,10 +68,12 @@ def duration(seconds: float) -> str:
     return " ".join(parts) or "0 s"
 
 
-def because(reason: str, http_status: int | None) -> str:
+def because(reason: str, http_status: int | None, *, outage: bool) -> str:
     """A reason of the contract in a few words: "HTTP 500", "no answer in time"."""
     if reason == Reason.STATUS and http_status:
         return f"HTTP {http_status}"
+    if reason == Reason.CERT_EXPIRY and outage:
+        return "certificate expired"
     return REASONS.get(Reason(reason), "") if reason in set(Reason) else ""
 
 

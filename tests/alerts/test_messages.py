@@ -147,6 +147,9 @@ def test_slow_and_certificate_have_their_own_words(client: Client) -> None:
     assert document(late, "email")["subject"] == "Slow: Checkout"
     late.payload["reason"] = "cert_expiry"
     assert document(late, "email")["subject"] == "Certificate ends soon: Checkout"
+    ended = down(check, message="TLS certificate expired 2 days ago.")
+    ended.payload["reason"] = "cert_expiry"
+    assert "certificate expired" in document(ended, "email")["subject"]
     over = slow(check, Event.Kind.RECOVERED)
     assert document(over, "email")["subject"] == "Normal again: Checkout"
 
