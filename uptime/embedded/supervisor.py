@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import selectors
 import signal
@@ -17,21 +16,20 @@ from functools import partial
 
 from django.core.management.base import SystemCheckError
 from rich.console import Console
-from rich.text import Text
 
 from uptime.embedded import parts
 from uptime.embedded.children import Child, stop_leftovers, write_book
 from uptime.embedded.lock import Lock
-from uptime.embedded.logs import Log, is_trouble
+from uptime.embedded.logs import Log
 from uptime.embedded.places import postgres_home
 from uptime.embedded.postgres import PostgresServer
 from uptime.embedded.prepared import is_prepared
 from uptime.embedded.processes import Forked
+from uptime.embedded.terminal import Terminal, summary_rows
 from uptime.env import Environment
 
 TICK_S = 0.5
 STOP_S = 8.0
-COLOURS = {"web": "cyan", "probe": "green", "jobs": "yellow", "beat": "blue", "target": "magenta"}
 
 
 class Stop(Exception):
@@ -63,11 +61,10 @@ class Supervisor:
         self._web = web
         self._address = address
         self._demo = demo
-        self._verbose = verbose
         self._console = console
+        self._terminal = Terminal(console, verbose=verbose)
         self._env = self._child_environment(environ)
         self._children: dict[str, Child] = {}
-        self._unfinished: dict[str, bytes] = {}
         self._wake_reading, self._wake_writing = os.pipe()
         self._stops = 0
 
@@ -76,7 +73,10 @@ class Supervisor:
         self._listen_to_signals()
         try:
             self._start_all()
-            self._summary()
+            self._lock.tell(self._address)
+            self._terminal.summary(
+                summary_rows(self._environment, address=self._address, demo=self._demo)
+            )
             self._pump(lambda: False)
         except Stop:
             self._console.print("Stopping (once more to hurry)", style="bold")
@@ -90,7 +90,7 @@ class Supervisor:
     # Start --------------------------------------------------------------------------------------
 
     def _start_all(self) -> None:
-        stop_leftovers(self._state, say=self._say)
+        stop_leftovers(self._state, say=self._terminal.say)
         os.environ.update(self._env)
         server = self._start_postgres() if self._uses_embedded_database else None
         if self._demo:
@@ -123,14 +123,14 @@ class Supervisor:
         log = Log(self._state / "logs" / "postgres.log")
         server = PostgresServer(
             postgres_home(self._state),
-            progress=lambda line: self._say("postgres", line),
+            progress=lambda line: self._terminal.say("postgres", line),
             log=log.path,
         )
         self._children["postgres"] = child = Child(
             "postgres",
             lambda output: server.launch(server.prepare(), output=output),
             log=log,
-            say=self._say,
+            say=self._terminal.say,
             stop_signals=(signal.SIGINT, signal.SIGQUIT),
             kill_group=False,
         )
@@ -142,7 +142,7 @@ class Supervisor:
         while not server.is_ready():
             if time.monotonic() - began > 3:
                 began = time.monotonic()
-                self._say("postgres", "recovering what the last run left")
+                self._terminal.say("postgres", "recovering what the last run left")
             self._pump(server.is_ready, at_most_s=0.02)
 
     def _prepare(self) -> None:
@@ -171,7 +171,7 @@ class Supervisor:
             name,
             lambda output: Forked(main, name=name, output=output, keep=keep, last_signal=last),
             log=Log(self._state / "logs" / f"{name}.log"),
-            say=self._say,
+            say=self._terminal.say,
             stop_signals=signals,
         )
         self._children[name] = child
@@ -256,12 +256,7 @@ class Supervisor:
     def _take(self, child: Child) -> None:
         data = child.read()
         child.log.write(data)
-        *lines, rest = (self._unfinished.get(child.name, b"") + data).split(b"\n")
-        self._unfinished[child.name] = rest[-10_000:]
-        for line in lines:
-            text = line.decode(errors="replace").rstrip()
-            if text and (self._verbose or is_trouble(text)):
-                self._show(child.name, text[:500])
+        self._terminal.hear(child.name, data)
 
     def _write_book(self) -> None:
         # PostgreSQL is found again by its own pid file.
@@ -296,43 +291,3 @@ class Supervisor:
                 break
         for child in group:
             child.end_group()
-
-    # Show ---------------------------------------------------------------------------------------
-
-    def _say(self, name: str, text: str) -> None:
-        self._show(name, text)
-
-    def _show(self, name: str, text: str) -> None:
-        line = Text(f"{name:>9} ", style=COLOURS.get(name, "bright_black"))
-        line.append(text, style="default")
-        self._console.print(line, soft_wrap=True, highlight=False)
-
-    def _summary(self) -> None:
-        self._lock.tell(self._address)
-        rows = [("Uptime is running at", self._address), *self._logins()]
-        if self._environment.email.host:
-            mail = f"to {self._environment.email.host}:{self._environment.email.port}"
-        else:
-            mail = f"to files in {self._state / 'mail'} (operators read them on a page)"
-        rows += [("Mail goes", mail), ("Logs", str(self._state / "logs")), ("Stop", "Ctrl-C")]
-        self._console.print()
-        for name, text in rows:
-            line = Text(f"{name:<22}", style="bold")
-            line.append(text, style="not bold")
-            self._console.print(line, soft_wrap=True, highlight=False)
-
-    def _logins(self) -> list[tuple[str, str]]:
-        """What the demo left in demo.json: {"logins": [{"role", "email", "password"}]}."""
-        if not self._demo:
-            return [("First operator", ".venv/bin/python manage.py create_operator")]
-        try:
-            logins = json.loads((self._state / "demo.json").read_text())["logins"]
-            return [
-                (
-                    f"{str(entry['role']).capitalize()} login",
-                    f"{entry['email']}  {entry['password']}",
-                )
-                for entry in logins
-            ]
-        except (OSError, ValueError, KeyError, TypeError):
-            return []
