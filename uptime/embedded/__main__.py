@@ -14,9 +14,11 @@ from uptime.embedded.places import make_state_dir
 from uptime.embedded.postgres import PostgresError
 from uptime.embedded.software import SoftwareMissing
 from uptime.embedded.supervisor import Supervisor
-from uptime.env import Environment, Problem, read_environment
+from uptime.env import ConfigError, Environment, Problem, read_environment
+from uptime.env_forms import boolean
 
 PORTS_TRIED = 100
+HOST_FORM = "an address of this machine, such as 127.0.0.1, or 0.0.0.0 for all of them"
 
 
 def main() -> int:
@@ -53,6 +55,10 @@ def start(environ: Mapping[str, str], *, console: Console) -> int:
     )
     if not port.isascii() or not port.isdigit() or not 1 <= int(port) <= 65_535:
         problems.append(Problem(variable="PORT", got=repr(port), expected="a port from 1 to 65535"))
+    if not is_ours(host):
+        problems.append(Problem(variable="HOST", got=repr(host), expected=HOST_FORM))
+    demo = switch("DEMO", environ, default=True, problems=problems)
+    verbose = switch("VERBOSE", environ, default=False, problems=problems)
     if problems:
         for problem in problems:
             console.print(str(problem), markup=False, soft_wrap=True, style="red")
@@ -70,8 +76,8 @@ def start(environ: Mapping[str, str], *, console: Console) -> int:
         lock=lock,
         web=web,
         address=address,
-        demo=environ.get("DEMO", "1").strip() != "0",
-        verbose=environ.get("VERBOSE", "0").strip() not in {"", "0"},
+        demo=demo,
+        verbose=verbose,
         environ=environ,
         console=console,
     )
@@ -85,11 +91,36 @@ def settle(environ: Mapping[str, str]) -> Environment:
     return read_environment(environ)
 
 
+def switch(
+    variable: str, environ: Mapping[str, str], *, default: bool, problems: list[Problem]
+) -> bool:
+    """The value of a switch; a wrong one joins the problems."""
+    text = environ.get(variable, "").strip()
+    try:
+        return boolean(text) if text else default
+    except ConfigError as error:
+        problems.append(Problem(variable=variable, got=error.got, expected=error.expected))
+        return default
+
+
+def is_ours(host: str) -> bool:
+    """Whether this machine can listen on that address at all, whatever the port."""
+    try:
+        with socket.socket(family_of(host), socket.SOCK_STREAM) as trial:
+            trial.bind((host, 0))
+    except (OSError, UnicodeError):  # the second for what cannot even be asked of the name service
+        return False
+    return True
+
+
+def family_of(host: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in host else socket.AF_INET
+
+
 def bind(host: str, port: int, *, console: Console) -> socket.socket | None:
     """A listening socket on this port or the next free one; None (and a word) if there is none."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     for candidate in range(port, min(port + PORTS_TRIED, 65_536)):
-        web = socket.socket(family, socket.SOCK_STREAM)
+        web = socket.socket(family_of(host), socket.SOCK_STREAM)
         web.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             web.bind((host, candidate))

@@ -154,6 +154,11 @@ def test_the_life_of_an_installation(installation: Installation) -> None:
         ("OBJECT_STORE_URL", "objects", "expected file:///absolute/folder"),
         ("EMAIL_URL", "post", "expected smtp://"),
         ("PORT", "eighty", "expected a port from 1 to 65535"),
+        ("PORT", "99999", "expected a port from 1 to 65535"),
+        ("HOST", "203.0.113.9", "expected an address of this machine"),
+        ("HOST", "a..b", "expected an address of this machine"),
+        ("DEMO", "maybe", "expected 1 or 0"),
+        ("VERBOSE", "loud", "expected 1 or 0"),
     ],
 )
 def test_a_wrong_value_stops_the_start_with_its_name(
