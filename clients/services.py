@@ -11,6 +11,7 @@ from django.utils.text import slugify
 from clients import audit
 from clients.audit import Actor
 from clients.models import Client, Membership, Role, User
+from clients.people import confirm_address
 from clients.texts import clean_line
 
 MOST_CHECKS = 100_000
@@ -26,6 +27,7 @@ def create_client(*, name: str, owner: User, actor: Actor, **fields: Any) -> Cli
     with transaction.atomic():
         client = Client.objects.create(name=name, slug=_free_slug(name), **fields)
         Membership.objects.create(client=client, user=owner, role=Role.OWNER)
+        confirm_address(owner)
         audit.record(
             client=client,
             actor=actor,
@@ -48,6 +50,7 @@ def add_member(*, client: Client, user: User, role: str, actor: Actor) -> Member
             raise ValidationError(
                 {"email": ValidationError(f"{user.email} is a member already.", code="duplicate")}
             )
+        confirm_address(user)
         _record(place, actor, "member.added", {"email": user.email, "role": role})
     return place
 

@@ -21,7 +21,7 @@ from checks.models import Check, Region
 from checks.regions import ensure_local_region
 from checks.services import create_check
 from clients.models import Client, User
-from clients.operators import new_password
+from clients.people import confirm_address, new_password
 from clients.services import create_client
 
 OWNER, OPERATOR = "demo@example.com", "ops@example.com"
@@ -178,10 +178,11 @@ def _make_channels(client: Client, owner: User, places: Places, now: datetime) -
 def _person(email: str, name: str, password: str, **fields: Any) -> User:
     user = User.objects.filter(email=email).first()
     if user is None:
-        return User.objects.create_user(email, password, name=name, **fields)
-    if not user.check_password(password):
+        user = User.objects.create_user(email, password, name=name, **fields)
+    elif not user.check_password(password):
         user.set_password(password)
         user.save(update_fields=["password"])
+    confirm_address(user)
     return user
 
 

@@ -14,6 +14,7 @@ from alerts.models import Channel
 from checks.models import Check, ExtraSlot
 from clients.models import Client, Membership, User
 from provisioning.demo import Places, make_load, places_in
+from tests.clients.test_people import activation, sign_in
 
 pytestmark = pytest.mark.django_db
 
@@ -42,7 +43,8 @@ def test_the_demo_is_made_once(tmp_path: Path) -> None:
         "localhost:9443",
         "127.0.0.1:8090",
     }
-    assert ExtraSlot.objects.for_client(client).count() == 8
+    slots = ExtraSlot.objects.for_client(client)
+    assert slots.values("subject").distinct().count() == 8
     kinds = Channel.objects.for_client(client).values_list("kind", flat=True)
     assert sorted(kinds) == ["email", "webhook"]
     owner = Membership.objects.for_client(client).get()
@@ -88,3 +90,10 @@ def test_places_given_come_before_those_noted(tmp_path: Path) -> None:
     assert places_in(tmp_path / "nowhere") == Places()
     (tmp_path / "target.json").write_text("broken")
     assert places_in(tmp_path, http="http://127.0.0.1:1").http == "http://127.0.0.1:1"
+
+
+def test_the_demo_user_can_switch_on_two_factor_sign_in(tmp_path: Path) -> None:
+    run()
+    login = json.loads((tmp_path / "demo.json").read_text())["logins"][0]
+    browser = sign_in(login["email"], login["password"])
+    assert activation(browser, login["password"]).status_code == 200

@@ -11,7 +11,8 @@ from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from clients.models import User
-from clients.operators import make_operator, new_password
+from clients.operators import make_operator
+from clients.people import new_password
 
 EXAMPLES = """
 examples:
