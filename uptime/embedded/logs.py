@@ -11,9 +11,9 @@ KEPT = 3
 _TROUBLE = re.compile(
     r"\b(WARNING|ERROR|CRITICAL|FATAL|PANIC|Traceback)\b|\[(warning|error|critical)\]"
 )
-# True, expected, and no news for somebody who stops the product, restarts a part or tries it as root.
+# True, expected, and no news for somebody who stops the product or restarts a part.
 _HARMLESS = re.compile(
-    r"superuser privileges|terminating connection due to administrator command|"
+    r"terminating connection due to administrator command|"
     r"unexpected postmaster exit|WARNING psycopg\.pool |PendingDeprecationWarning|"
     r"error ignored in rollback|WARNING py\.warnings |WARNING django\.request |Handling signal|"
     r"the database system is (starting up|shutting down)"

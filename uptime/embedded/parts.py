@@ -7,6 +7,7 @@ import importlib
 import os
 import socket
 import sys
+import warnings
 from pathlib import Path
 
 # Beside Django itself: what the children would otherwise each load for themselves.
@@ -61,8 +62,12 @@ def run_web(descriptor: int) -> None:
 
 def run_worker(queue: str) -> None:
     """One Celery worker for one queue."""
+    from celery.exceptions import SecurityWarning
+
     from uptime.celery import app
 
+    # Whoever starts the product chose the account, and no message here can run code: all are JSON.
+    warnings.filterwarnings("ignore", message="You're running the worker", category=SecurityWarning)
     name = f"{queue}@{socket.gethostname()}"
     threads = str(THREADS[queue])
     app.worker_main(["worker", "-Q", queue, "-n", name, "--pool=threads", "-c", threads, *QUIET])
