@@ -85,7 +85,8 @@ def member_required(view: View[Params]) -> View[Params]:
         membership = choose_membership(request)
         if membership is None:
             raise PermissionDenied(
-                "You are not a member of any client yet. Ask an owner to invite you."
+                "You are not a member of any client yet. "
+                "Ask the operator of this service, or an owner, to add you."
             )
         request.membership = membership
         request.client = membership.client

@@ -20,6 +20,8 @@ LAST_OWNER = "A client needs an owner. Make somebody else an owner first."
 
 def create_client(*, name: str, owner: User, actor: Actor, **fields: Any) -> Client:
     """A client with its first owner."""
+    if "check_limit" in fields:
+        _require_limit(fields["check_limit"])
     try:
         name = clean_line(name, label="The name", longest=100)
     except ValidationError as error:
@@ -79,14 +81,7 @@ def remove_member(place: Membership, *, actor: Actor) -> None:
 
 def set_check_limit(client: Client, *, limit: int, actor: Actor) -> Client:
     """How many checks the plan allows. An operator's act; checks beyond a lower limit go on."""
-    if type(limit) is not int or not 0 <= limit <= MOST_CHECKS:
-        raise ValidationError(
-            {
-                "check_limit": ValidationError(
-                    f"The limit must be a whole number from 0 to {MOST_CHECKS}.", code="range"
-                )
-            }
-        )
+    _require_limit(limit)
     with transaction.atomic():
         locked = Client.objects.select_for_update(no_key=True).get(pk=client.pk)
         before, client.check_limit = locked.check_limit, limit
@@ -100,6 +95,17 @@ def set_check_limit(client: Client, *, limit: int, actor: Actor) -> Client:
             detail={"check_limit": [before, limit]},
         )
     return client
+
+
+def _require_limit(limit: int) -> None:
+    if type(limit) is not int or not 0 <= limit <= MOST_CHECKS:
+        raise ValidationError(
+            {
+                "check_limit": ValidationError(
+                    f"The limit must be a whole number from 0 to {MOST_CHECKS}.", code="range"
+                )
+            }
+        )
 
 
 def _keep_an_owner(place: Membership, role: str | None) -> None:
