@@ -33,12 +33,30 @@ def test_a_password_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     assert User.objects.get().check_password("a long pass phrase")
 
 
-def test_a_user_becomes_an_operator_and_keeps_the_password() -> None:
+def test_a_user_becomes_an_operator_when_told_so_and_keeps_the_password() -> None:
     User.objects.create_user("ada@example.com", "a long pass phrase")
-    run("ada@example.com")
-    user = User.objects.get()
-    assert user.is_staff
-    assert user.check_password("a long pass phrase")
+    with pytest.raises(CommandError, match="--promote"):
+        run("ada@example.com")
+    assert not User.objects.get().is_staff
+    for options in ({"promote": True}, {}):  # one who is an operator already needs no word
+        run("ada@example.com", **options)
+        user = User.objects.get()
+        assert user.is_staff
+        assert user.check_password("a long pass phrase")
+
+
+@pytest.mark.parametrize(("typed", "staff"), [("y\n", True), ("\n", False), ("no\n", False)])
+def test_at_a_terminal_it_asks(monkeypatch: pytest.MonkeyPatch, typed: str, staff: bool) -> None:
+    User.objects.create_user("ada@example.com", "a long pass phrase")
+    terminal = io.StringIO(typed)
+    monkeypatch.setattr(terminal, "isatty", lambda: True)
+    monkeypatch.setattr(sys, "stdin", terminal)
+    if staff:
+        run("ada@example.com")
+    else:
+        with pytest.raises(CommandError, match="Nothing was changed"):
+            run("ada@example.com")
+    assert User.objects.get().is_staff is staff
 
 
 @pytest.mark.parametrize(("email", "password"), [("ada", "x" * 20), ("ada@example.com", "short")])

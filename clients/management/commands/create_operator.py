@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import sys
 from argparse import RawDescriptionHelpFormatter
-from getpass import getpass
 from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from clients.management.passwords import add_password_arguments, choose_password
 from clients.models import User
 from clients.operators import make_operator
-from clients.people import new_password
 
 EXAMPLES = """
 examples:
@@ -20,7 +19,8 @@ examples:
   manage.py create_operator ada@example.com --generate     makes one and prints it
   echo "$PASSWORD" | manage.py create_operator ada@example.com --password-stdin
 
-A user who exists already becomes an operator and keeps the password, unless one is given or generated.
+A user who exists already becomes an operator only after a question, or with --promote. Such a user keeps the
+password, unless one is given or generated.
 """
 
 
@@ -31,39 +31,34 @@ class Command(BaseCommand):
         parser.formatter_class = RawDescriptionHelpFormatter
         parser.epilog = EXAMPLES
         parser.add_argument("email", metavar="EMAIL", help="signs in with this address")
-        how = parser.add_mutually_exclusive_group()
-        how.add_argument("--generate", action="store_true", help="make a password and print it")
-        how.add_argument(
-            "--password-stdin", action="store_true", help="read the password from standard input"
+        parser.add_argument(
+            "--promote", action="store_true", help="make an existing user an operator, unasked"
         )
+        add_password_arguments(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
         email = options["email"].strip().lower()
-        password: str | None
-        generated = options["generate"]
-        if generated:
-            password = new_password()
-        elif options["password_stdin"]:
-            password = sys.stdin.readline().rstrip("\n")
-        elif User.objects.filter(email=email).exists():
-            password = None
-        elif sys.stdin.isatty():
-            password = self._ask()
-        else:
-            generated, password = True, new_password()
+        if not options["promote"]:
+            self._confirm(email, may_ask=not options["password_stdin"])
+        chosen = choose_password(email, options)
         try:
-            made = make_operator(email, password=password)
+            made = make_operator(email, password=chosen.password)
         except ValidationError as error:
             raise CommandError(" ".join(error.messages)) from None
         verb = "is a new operator" if made.created else "is an operator"
         self.stdout.write(f"{made.user.email} {verb}.")
-        if generated:
-            self.stdout.write(f"Password: {password}")
+        if chosen.generated:
+            self.stdout.write(f"Password: {chosen.password}")
         elif not made.password_set:
             self.stdout.write("The password is as it was.")
 
-    def _ask(self) -> str:
-        password = getpass("Password (at least 10 characters): ")
-        if getpass("Once more: ") != password:
-            raise CommandError("The two passwords differ.")
-        return password
+    def _confirm(self, email: str, *, may_ask: bool) -> None:
+        """A slip of the pen must not make a client's member see the whole fleet."""
+        if not User.objects.filter(email=email, is_staff=False).exists():
+            return
+        if not (may_ask and sys.stdin.isatty()):
+            raise CommandError(
+                f"{email} is a user already, and no operator. Add --promote to make them one."
+            )
+        if input(f"{email} is a user already. Make them an operator? [y/N] ").lower() != "y":
+            raise CommandError("Nothing was changed.")
