@@ -10,9 +10,10 @@ from typing import Any, Final
 from django import forms
 from django.core.exceptions import ValidationError
 
+from checks.masking import MASK
 from checks.models import Check, Family, Method, Region
 from checks.models.check import INTERVALS_S
-from checks.services import MASK, settings_of
+from checks.services import settings_of
 from checks.validation import DEFAULTS
 from clients.models import Client
 
@@ -53,7 +54,10 @@ class CheckForm(forms.Form):
         label="Headers",
         required=False,
         strip=False,
-        help_text="One on each line, as Name: value. Stored values are shown as stars; leave the stars to keep them.",
+        help_text=(
+            "One on each line, as Name: value. Stored values are shown as stars; leave the stars to keep them, "
+            "as long as the address stays at its host."
+        ),
         widget=forms.Textarea(attrs={"rows": 3, "spellcheck": "false"}),
     )
     body = forms.CharField(

@@ -8,8 +8,8 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from checks import services
 from checks.history.uptime import Uptime
+from checks.masking import MASK, headers_of
 from checks.models import Check, Family, Incident, Kind, Method, State
 from checks.models.check import INTERVALS_S, MAX_BODY_BYTES, MAX_REDIRECTS, TIMEOUT_MS
 from checks.models.result import OUTCOME_OF, REASON_OF
@@ -20,7 +20,7 @@ from fanout_lambdas.shared.contracts import PHASES, Outcome, Reason
 OUTCOME_NAMES = [outcome.value for outcome in Outcome]
 REASON_NAMES = [reason.value for reason in Reason]
 STATUS_HELP = 'Codes and ranges such as "404" and "200-299"; empty means 200-299.'
-HEADERS_HELP = f"Values are shown as {services.MASK}; sent back like that, they stay as they are."
+HEADERS_HELP = f"Values are shown as {MASK}; sent back like that, they stay as they are."
 
 
 class RegionCodes(serializers.ListField):
@@ -111,8 +111,8 @@ class _Masked:
 
     def __init__(self, check: Check) -> None:
         self._check = check
-        self.headers = dict.fromkeys(services.headers_of(check), services.MASK)
-        self.body = services.MASK if check.body else ""
+        self.headers = dict.fromkeys(headers_of(check), MASK)
+        self.body = MASK if check.body else ""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._check, name)

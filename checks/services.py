@@ -17,6 +17,7 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import transaction
 
+from checks.masking import SECRET_FIELDS, headers_of, refuse_carried, unmasked
 from checks.models import Check, ExtraSlot, Region, RegionState
 from checks.pipeline import life
 from checks.pipeline.beliefs import load_beliefs
@@ -37,13 +38,8 @@ from fanout_lambdas.shared.slots import next_grid, phase, round_of_slot, slots_b
 
 logger = logging.getLogger(__name__)
 
-MASK = "********"
-"""What is shown in the place of a secret; sent back, it keeps the secret."""
-SECRET_FIELDS = frozenset({"headers", "body"})
 BELIEF_FIELDS = frozenset(POLICY_FIELDS)
 """A change of these changes what follows from the results so far."""
-
-
 SNAPSHOT_LAG_S = 120
 """A change is in the snapshots, and so in the regular slots, after this time at most."""
 
@@ -150,7 +146,9 @@ def validate_new(client: Client, fields: Mapping[str, Any]) -> dict[str, Any]:
 def validate_change(check: Check, fields: Mapping[str, Any]) -> dict[str, Any]:
     """The given fields, cleaned, judged together with what the check has."""
     bounds = bounds_for(check.client, kept=check.regions)
-    return _clean(check.client, unmasked(check, fields), settings_of(check), bounds)
+    values = _clean(check.client, unmasked(check, fields), settings_of(check), bounds)
+    refuse_carried(check, fields, url=values.get("url", check.url))
+    return values
 
 
 def _clean(
@@ -183,25 +181,6 @@ def settings_of(check: Check) -> dict[str, Any]:
     """The fields of a check as people write them."""
     values = {name: getattr(check, name) for name in FIELDS}
     return {**values, "headers": headers_of(check), "regions": list(check.regions)}
-
-
-def headers_of(check: Check) -> dict[str, str]:
-    headers: dict[str, str] = json.loads(check.headers) if check.headers else {}
-    return headers
-
-
-def unmasked(check: Check, fields: Mapping[str, Any]) -> dict[str, Any]:
-    """The given fields, with the mask in a header or body replaced by what the check has."""
-    found = dict(fields)
-    if found.get("body") == MASK:
-        found["body"] = check.body
-    if isinstance(headers := found.get("headers"), Mapping):
-        stored = {name.lower(): value for name, value in headers_of(check).items()}
-        found["headers"] = {
-            name: stored.get(str(name).lower(), value) if value == MASK else value
-            for name, value in headers.items()
-        }
-    return found
 
 
 def limit_reached(limit: int) -> str:

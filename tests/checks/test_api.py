@@ -80,6 +80,23 @@ def test_a_check_from_birth_to_its_end(api: Api) -> None:
     assert api("GET", URL).json() == {"next": None, "results": []}
 
 
+def test_secrets_stay_with_their_origin(api: Api) -> None:
+    secret = {"headers": {"X-Token": "s3cret"}, "method": "POST", "body": "pin=1"}
+    made = api("POST", URL, {"url": "https://example.com/", **secret}).json()
+    one, away = f"{URL}{made['id']}/", {"url": "https://collector.example.net/"}
+    both = [("headers", "origin_changed"), ("body", "origin_changed")]
+    shown = {"headers": made["headers"], "body": made["body"]}
+    assert faults(api("PATCH", one, away)) == both
+    assert faults(api("PATCH", one, {**away, **shown})) == both
+    assert faults(api("POST", f"{one}test/", {**away, **shown})) == both
+    assert faults(api("PATCH", one, {**away, "body": ""})) == both[:1]
+    moved = api("PATCH", one, {**away, "headers": {"X-Other": "1"}, "body": "pin=2"})
+    assert (moved.status_code, moved.json()["url"]) == (200, away["url"])
+    same = api("PATCH", one, {"url": "https://collector.example.net:443/other"})
+    assert same.status_code == 200
+    assert same.json()["headers"] == {"X-Other": "********"}
+
+
 def test_who_may_what(personas: Personas, api: Api, browse: Callable[[Any], Browser]) -> None:
     check = make_check(personas.client, personas.region)
     one = f"{URL}{check.pk}/"

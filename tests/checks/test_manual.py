@@ -6,11 +6,13 @@ import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 import pytest
 from django.core.exceptions import ValidationError
 
 from checks import manual, services
+from checks.masking import MASK
 from checks.models import ExtraSlot, Result
 from clients.rate import RateLimited
 from tests.conftest import Personas
@@ -49,16 +51,31 @@ def test_a_draft_a_check_and_a_changed_check_are_probed_at_once(
     check = services.create_check(
         **who, url=target, headers={"X-Token": "t0ken"}, keyword=["t0ken"]
     )
+    planned = ExtraSlot.objects.for_client(personas.client).count()  # the first probes'
     assert manual.test_now(**who, check=check).outcome == "up"
-    changed = manual.test_now(
-        **who, check=check, keyword=["absent"], headers={"X-Token": services.MASK}
-    )
+    changed = manual.test_now(**who, check=check, keyword=["absent"], headers={"X-Token": MASK})
     assert (changed.outcome, changed.reason, changed.check_id) == ("down", "keyword", check.pk)
     assert "t0ken" not in str(changed.to_json())
 
     assert check.state == "new"
     assert not Result.objects.for_client(personas.client).exists()
-    assert ExtraSlot.objects.for_client(personas.client).count() == 1  # the first probe's
+    assert ExtraSlot.objects.for_client(personas.client).count() == planned
+
+
+def test_a_draft_at_another_host_is_not_sent_what_is_stored(
+    personas: Personas, target: str
+) -> None:
+    who = {"client": personas.client, "actor": personas.owner, "now": NOW}
+    check = services.create_check(**who, url="https://api.example.com/", headers={"X-Token": "t0"})
+    drafts: list[dict[str, Any]] = [{}, {"headers": {"X-Token": MASK}}]
+    for draft in drafts:
+        with pytest.raises(ValidationError) as error:
+            manual.test_now(**who, check=check, url=target, **draft)
+        assert error.value.error_dict["headers"][0].code == "origin_changed"
+    fresh = manual.test_now(
+        **who, check=check, url=target, headers={"X-Token": "fresh"}, keyword=["hello fresh"]
+    )
+    assert fresh.outcome == "up"
 
 
 def test_the_address_guard_stands_before_it(personas: Personas) -> None:

@@ -11,6 +11,7 @@ from django.core.exceptions import ValidationError
 from django.db import connection
 
 from checks import services
+from checks.masking import MASK, headers_of
 from checks.models import Check, ExtraSlot, Incident, Region, RegionState
 from checks.signals import recheck_due
 from clients.models import AuditEvent, Client
@@ -124,7 +125,7 @@ def test_a_change_raises_the_version_and_is_logged_without_secrets(personas: Per
         headers={"Authorization": "Bearer s3cret"},
     )
     assert (check.version, check.name, check.updated_at) == (2, "Shop", LATER)
-    assert services.headers_of(check) == {"Authorization": "Bearer s3cret"}
+    assert headers_of(check) == {"Authorization": "Bearer s3cret"}
     line = AuditEvent.objects.for_client(personas.client).latest("pk")
     assert line.detail["changes"] == {
         "name": ["Site", "Shop"],
@@ -202,9 +203,9 @@ def test_masked_headers_keep_what_is_stored(personas: Personas) -> None:
         check,
         actor=personas.owner,
         now=LATER,
-        headers={"authorization": services.MASK, "X-New": "2"},
+        headers={"authorization": MASK, "X-New": "2"},
     )
-    assert services.headers_of(check) == {"authorization": "Bearer s3cret", "X-New": "2"}
+    assert headers_of(check) == {"authorization": "Bearer s3cret", "X-New": "2"}
 
 
 def test_a_region_that_closed_may_stay_but_not_come(personas: Personas) -> None:

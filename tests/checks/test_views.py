@@ -10,6 +10,7 @@ from django.db import connection
 from django.test import Client as Browser
 from django.utils import timezone
 
+from checks.masking import headers_of
 from checks.models import Check, Result
 from clients.models import Client
 from tests.conftest import Personas
@@ -115,6 +116,24 @@ def test_edit_keeps_secrets_that_were_not_typed_again(personas: Personas, browse
     check.refresh_from_db(from_queryset=Check.objects.for_client(personas.client))
     assert check.name == "Renamed"
     assert "s3cret" in check.headers
+
+
+def test_secrets_do_not_follow_the_address_to_another_host(
+    personas: Personas, browse: Browse
+) -> None:
+    editor = browse(personas.editor)
+    editor.post("/checks/new/", form(personas, headers="X-Token: s3cret"))
+    check = Check.objects.for_client(personas.client).get()
+    path, moved = f"/checks/{check.pk}/edit/", "http://collector.example.com/"
+    for do in ("save", "test"):
+        kept = form(personas, url=moved, headers="X-Token: ********", do=do)
+        refused = editor.post(path, kept)
+        assert refused.status_code == 422
+        assert b"Enter the headers again" in refused.content
+    saved = editor.post(path, form(personas, url=moved, headers="X-Token: fresh"))
+    assert saved.status_code == 302
+    check.refresh_from_db(from_queryset=Check.objects.for_client(personas.client))
+    assert (check.url, headers_of(check)) == (moved, {"X-Token": "fresh"})
 
 
 def test_pause_resume_and_delete(personas: Personas, browse: Browse) -> None:
