@@ -100,7 +100,7 @@ def check_list(request: ClientRequest) -> HttpResponse:
     client = request.client
     wanted = listing.CheckFilter(
         state=request.GET.get("state", "") if request.GET.get("state") in State.values else "",
-        text=request.GET.get("q", "").strip()[:100],
+        text=_search_text(request.GET.get("q", "")),
         page=_page_number(request.GET.get("page", "")),
     )
     counts = listing.counts_by_state(client)
@@ -123,6 +123,11 @@ def check_list(request: ClientRequest) -> HttpResponse:
     }
     part = live_part(request, "dashboard/check_list_live.html", context, down=counts["down"])
     return answer(request, "dashboard/check_list.html", part, context)
+
+
+def _search_text(text: str) -> str:
+    """What is looked for. PostgreSQL knows no NUL, so no name or address holds one either."""
+    return text.replace("\0", "").strip()[:100]
 
 
 def _page_number(text: str) -> int:

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 from django.conf import settings
+from django.core import mail
+from django.core.mail import EmailMultiAlternatives
 from django.test import Client as Browser
 from django.urls import reverse
 from django.utils import timezone
@@ -368,3 +370,49 @@ def test_errors_are_told_in_words(personas: Personas, browse: Browse) -> None:
     missing = browse(personas.owner).get("/checks/999999/")
     assert missing.status_code == 404
     assert "This page does not exist" in text_of(missing)
+
+
+def test_a_nul_in_a_filter_is_no_error(personas: Personas, browse: Browse) -> None:
+    make_check(personas.client, personas.region, name="Shop")
+    owner, operator = browse(personas.owner), browse(personas.operator)
+    assert "Shop" in text_of(owner.get("/checks/?q=%00sho%00p"))
+    for path in ("/checks/?q=%00", "/checks/?state=%00&page=%00", "/alerts/?state=%00&before=%00"):
+        assert owner.get(path).status_code == 200
+    assert owner.get("/incidents/?before=%00").status_code == 200
+    for path in ("/ops/runs/?before=%00", "/ops/alerts/?state=%00&before=%00"):
+        assert operator.get(path).status_code == 200
+    for path in ("/ops/runs/%00/", "/ops/mail/%00/"):
+        assert operator.get(path).status_code == 404
+    assert owner.post("/account/client/", {"client": "\0"}).status_code == 404
+
+
+def test_minutes_that_still_run_are_no_loss(personas: Personas, browse: Browse) -> None:
+    now = timezone.now().replace(second=0, microsecond=0)
+    closed, running = now - timedelta(minutes=3), now - timedelta(minutes=2)
+    counters: dict[str, Any] = {"region": personas.region, "planned": 10}
+    MinuteRun.objects.create(minute=closed, answered=10, closed_at=now, dispatched=10, **counters)
+    MinuteRun.objects.create(minute=running, answered=4, **counters)
+    operator = browse(personas.operator)
+    runs = text_of(operator.get("/ops/runs/"))
+    assert "100 % 10 of 10" in runs
+    assert "Dispatched 10" in text_of(operator.get(f"/ops/runs/{closed:%Y%m%dT%H%M}/"))
+    assert "Dispatched –" in text_of(operator.get(f"/ops/runs/{running:%Y%m%dT%H%M}/"))
+
+
+def test_operators_do_not_read_links_that_set_a_password(
+    personas: Personas, browse: Browse
+) -> None:
+    browse(None).post("/accounts/password/reset/", {"email": personas.owner.email})
+    (sent,) = mail.outbox
+    link = re.search(r"/accounts/password/reset/key/([^\s/]+)/", str(sent.body))
+    assert link
+    letter = EmailMultiAlternatives("Reset", str(sent.body), to=[personas.owner.email])
+    letter.attach_alternative(f'<a href="http://x.test{link[0]}">Set it</a>', "text/html")
+    folder = Path(settings.EMAIL_FILE_PATH)
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / "reset.eml"
+    file.write_bytes(letter.message().as_bytes())
+    page = browse(personas.operator).get("/ops/mail/reset.eml/").content.decode()
+    file.unlink()
+    assert link[1] not in page
+    assert page.count("/accounts/password/reset/key/[hidden]/") >= 2
