@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import base64
 import binascii
-import ipaddress
 import re
 from dataclasses import dataclass
 from email.utils import parseaddr
 from pathlib import Path
 from typing import Any, NoReturn
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
+
+from fanout_lambdas.shared.netguard import AllowList
 
 SECRET_KEY_FORM = "a random text of at least 32 characters, kept for ever"
 KEYS_FORM = (
@@ -239,13 +240,14 @@ def hosts(text: str) -> list[str]:
 
 
 def networks(text: str) -> tuple[str, ...]:
-    found = []
-    for part in _list(text):
-        try:
-            found.append(str(ipaddress.ip_network(part)))
-        except ValueError:
-            _refuse(text, "comma-separated networks, such as 10.0.0.0/8,127.0.0.1/32")
-    return tuple(found)
+    parts = _list(text)
+    try:
+        AllowList.parse(",".join(parts))
+    except ValueError:
+        _refuse(
+            text, "comma-separated networks, such as 10.0.0.0/8 or, for one port, 127.0.0.1/32:8081"
+        )
+    return tuple(parts)
 
 
 def region_names(text: str) -> tuple[str, ...]:

@@ -48,6 +48,12 @@ WRONG = [
 ]
 
 
+def test_a_network_may_be_opened_for_one_port(tmp_path: Path) -> None:
+    environment = read(tmp_path, UPTIME_ALLOW_NETWORKS="10.0.0.0/8, 127.0.0.1/32:8081")
+    assert environment.allow_networks == ("10.0.0.0/8", "127.0.0.1/32:8081")
+    assert environment.problems == ()
+
+
 @pytest.mark.parametrize(("variable", "value", "got", "expected"), WRONG)
 def test_a_wrong_value_is_one_problem_and_the_default_stands_in(
     tmp_path: Path, variable: str, value: str, got: str, expected: str

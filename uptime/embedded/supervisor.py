@@ -17,7 +17,7 @@ from functools import partial
 from django.core.management.base import SystemCheckError
 from rich.console import Console
 
-from uptime.embedded import parts
+from uptime.embedded import parts, target
 from uptime.embedded.children import Child, stop_leftovers, write_book
 from uptime.embedded.lock import Lock
 from uptime.embedded.logs import Log
@@ -30,6 +30,7 @@ from uptime.env import Environment
 
 TICK_S = 0.5
 STOP_S = 8.0
+TARGET_STARTS_S = 15.0
 
 
 class Stop(Exception):
@@ -94,7 +95,7 @@ class Supervisor:
         os.environ.update(self._env)
         server = self._start_postgres() if self._uses_embedded_database else None
         if self._demo:
-            self._start("target", partial(parts.run_target, self._state))
+            self._start_target()
         # PostgreSQL comes up while this process loads what all the others are then copied from.
         self._load()
         if server is not None:
@@ -109,6 +110,15 @@ class Supervisor:
             self._start(queue, partial(parts.run_worker, queue), signals=stop)
         self._start("beat", partial(parts.run_beat, self._state))
         self._wait_for_web()
+
+    def _start_target(self) -> None:
+        """The demo's site and webhook receiver live on this machine: their ports are opened, and no others."""
+        book = self._state / target.NAME
+        book.unlink(missing_ok=True)
+        self._start("target", partial(parts.run_target, self._state))
+        self._pump(book.exists, at_most_s=TARGET_STARTS_S)
+        self._env.setdefault("UPTIME_ALLOW_NETWORKS", target.networks(self._state))
+        os.environ.update(self._env)
 
     def _load(self) -> None:
         if self._console.is_terminal:
@@ -183,9 +193,6 @@ class Supervisor:
         env.setdefault("UPTIME_SITE_URL", self._address)
         port = self._web.getsockname()[1]
         env.setdefault("UPTIME_INGEST_URL", f"http://127.0.0.1:{port}/ingest/v1/results")
-        if self._demo:
-            # The demo's target and webhook receiver live on this machine.
-            env.setdefault("UPTIME_ALLOW_NETWORKS", "127.0.0.1/32,::1/128")
         return env
 
     @property

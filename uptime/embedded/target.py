@@ -19,6 +19,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
+from urllib.parse import urlsplit
 
 NAME = "target.json"
 HTTP_PORT, TLS_PORT, REFUSED_PORT = 8081, 8443, 8090
@@ -235,6 +236,16 @@ async def run(state: Path, *, http_port: int = HTTP_PORT, tls_port: int = TLS_PO
     draft.rename(state / NAME)
     print(f"listening at {addresses['http']} and {addresses['https']}", flush=True)
     await asyncio.gather(*(server.serve_forever() for server in servers))
+
+
+def networks(state: Path) -> str:
+    """What UPTIME_ALLOW_NETWORKS must open for the demo: this machine, at the target's ports alone."""
+    try:
+        addresses = json.loads((state / NAME).read_text())
+    except (OSError, ValueError):
+        return ""
+    ports = sorted({urlsplit(addresses[name]).port for name in ("http", "https", "refused")})
+    return ",".join(f"127.0.0.1/32:{port}" for port in ports)
 
 
 def main() -> None:

@@ -8,11 +8,13 @@ import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
 
-from uptime.embedded.target import FLAP_S, KEPT_DELIVERIES, NAME, Reply, Target, run
+from fanout_lambdas.shared.netguard import AllowList
+from uptime.embedded.target import FLAP_S, KEPT_DELIVERIES, NAME, Reply, Target, networks, run
 
 
 def answer(target: Target, path: str, method: str = "GET", body: str = "") -> Reply:
@@ -81,6 +83,10 @@ def test_it_serves_http_an_expired_certificate_and_a_refused_port(tmp_path: Path
             assert "incident.opened" in (await client.get(at["webhook"])).text
             with pytest.raises(httpx.ConnectError):
                 await client.get(at["refused"])
+            opened = AllowList.parse(networks(tmp_path))
+            ports = {urlsplit(at[name]).port or 0 for name in ("http", "https", "refused")}
+            assert all(opened.opens_port(port) for port in ports)
+            assert not any(opened.opens_port(port) for port in (22, 5432, max(ports) + 1))
             context = ssl.create_default_context(cafile=str(tmp_path / "expired.pem"))
             async with httpx.AsyncClient(verify=context, trust_env=False) as careful:
                 with pytest.raises(httpx.ConnectError, match="expired"):
