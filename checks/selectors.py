@@ -49,7 +49,7 @@ def live_checks(client: Client) -> QuerySet[Check]:
 
 def incidents_of(client: Client) -> QuerySet[Incident]:
     """All incidents, those of deleted checks included."""
-    return Incident.objects.for_client(client).select_related("subject", "acknowledged_by")
+    return Incident.objects.for_client(client).select_related("subject")
 
 
 def region_codes() -> dict[int, str]:

@@ -130,7 +130,10 @@ class ResultSerializer(serializers.Serializer[SeenResult]):
     total_us = serializers.IntegerField()
     phases = serializers.DictField(child=serializers.IntegerField(allow_null=True))
     bytes = serializers.IntegerField(allow_null=True)
-    recheck = serializers.BooleanField(help_text="Outside the regular schedule.")
+    recheck = serializers.BooleanField(
+        help_text="Outside the regular schedule: a recheck, or the first probe of a check that is new "
+        "or resumed."
+    )
 
     def to_representation(self, instance: SeenResult) -> dict[str, Any]:
         row = instance.row
@@ -153,7 +156,6 @@ class IncidentSerializer(serializers.ModelSerializer[Incident]):
 
     check_id = serializers.IntegerField(source="subject_id")
     check_name = serializers.CharField(source="subject.name")
-    acknowledged_by = serializers.CharField(source="acknowledged_by.email", default=None)
     confirmed_by = serializers.SerializerMethodField()
 
     class Meta:
@@ -161,7 +163,7 @@ class IncidentSerializer(serializers.ModelSerializer[Incident]):
         fields = (
             *("id", "check_id", "check_name", "started_at", "opened_at", "ended_at", "resolved_at"),
             *("last_good_at", "first_bad_at", "reason", "message", "http_status", "silent"),
-            *("acknowledged_at", "acknowledged_by", "confirmed_by"),
+            "confirmed_by",
         )
         read_only_fields = fields
 

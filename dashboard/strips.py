@@ -185,8 +185,10 @@ def day_words(day: Day) -> str:
 
 
 def sparkline(values: Sequence[float | None], *, label: str = "") -> Strip:
-    """A line without axes; its last value is printed beside it by the page. Gaps stay gaps."""
+    """A line without axes; its last value is printed beside it by the page. Gaps stay gaps; one value is no line."""
     known = [value for value in values if value is not None]
+    if len(known) < 2:  # a lone dot says nothing that the number beside it does not
+        return Strip(svg="", label=label)
     top, wide, tall = max(known, default=0.0), 58.0, 16.0
     step = wide / max(1, len(values) - 1)
     parts: list[str] = []

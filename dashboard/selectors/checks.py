@@ -203,7 +203,9 @@ def check_rows(
 
 
 def shown_state(check: ListedCheck) -> str:
-    """The check's state; one that is up while a failure is being confirmed says so."""
+    """The check's state; one whose failure is being confirmed says so."""
+    if check.state == State.NEW and check.last_at is not None:
+        return "confirming"  # its first good result would have made it up
     return "checking" if check.confirming and check.state == State.UP else str(check.state)
 
 

@@ -16,6 +16,7 @@ from alerts.models import Delivery
 from checks.models import Incident
 from clients.models import AuditEvent
 from dashboard import figures, icons
+from dashboard.changes import Change, changes_in, field_word
 from dashboard.phases import Phases, waterfall
 from dashboard.strips import Strip
 from fanout_lambdas.shared.contracts import Result
@@ -42,6 +43,7 @@ BADGES: Final = {
     "paused": Badge(css="is-paused", icon="state-paused", word="Paused"),
     "unknown": Badge(css="is-none", icon="state-none", word="No data"),
     "new": Badge(css="is-new", icon="state-new", word="New"),
+    "confirming": Badge(css="is-checking", icon="state-checking", word="Being confirmed"),
     "missed": Badge(css="is-none", icon="state-none", word="Missed"),
     "void": Badge(css="is-none", icon="state-none", word="Not counted"),
     "open": Badge(css="is-down", icon="state-down", word="Ongoing"),
@@ -224,38 +226,19 @@ def change_words(event: AuditEvent) -> str:
     verb = event.action.rpartition(".")[2]
     changed = event.detail.get("changes") if isinstance(event.detail, dict) else None
     if changed:
-        return "Changed " + ", ".join(_FIELD_WORDS.get(name, name) for name in sorted(changed))
+        return "Changed " + ", ".join(field_word(name) for name in sorted(changed))
     return verb.capitalize()
 
 
-_FIELD_WORDS: Final = {
-    "name": "name",
-    "url": "address",
-    "method": "method",
-    "headers": "headers",
-    "body": "body",
-    "timeout_ms": "timeout",
-    "follow_redirects": "redirects",
-    "max_redirects": "redirect limit",
-    "verify_tls": "TLS verification",
-    "family": "IP version",
-    "expected_status": "expected status",
-    "keyword": "text present",
-    "keyword_absent": "text absent",
-    "max_latency_ms": "slow limit",
-    "cert_min_days": "certificate days",
-    "interval_s": "interval",
-    "regions": "regions",
-    "down_after": "failures before down",
-    "up_after": "good answers before up",
-    "quorum": "quorum",
-    "rotate": "rotation",
-}
+@register.filter
+def changed_settings(event: AuditEvent, regions: Mapping[int, str]) -> list[Change]:
+    """What the line changed, with old and new values where they are no secret."""
+    return changes_in(event.detail, regions=regions)
 
 
 @register.filter
 def assertion_word(kind: str) -> str:
-    return _FIELD_WORDS.get(kind, kind.replace("_", " ")).capitalize()
+    return field_word(kind).capitalize()
 
 
 @register.filter

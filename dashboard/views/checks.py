@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 RESULTS_PER_PAGE = 20
 OVERVIEW_ROWS = 8
 CHANGES_SHOWN = 10
+_A_SECOND = timedelta(seconds=1)
+_FIRST_SLOT_WITHIN = timedelta(seconds=60)
 _OUR_FAULT_AFTER = timedelta(minutes=3)
 
 
@@ -54,7 +56,9 @@ def overview(request: ClientRequest) -> HttpResponse:
         "total": sum(counts.values()),
         "rows": page.rows,
         "more": page.total - len(page.rows),
-        "verdict": verdict_of(counts),
+        "verdict": verdict_of(
+            counts, confirming=any(row.state == "confirming" for row in page.rows)
+        ),
         "tiles": tiles_of(counts),
         "incidents": ongoing,
         "recent": over,
@@ -70,7 +74,7 @@ def overview(request: ClientRequest) -> HttpResponse:
     return answer(request, "dashboard/overview.html", part, context)
 
 
-def verdict_of(counts: dict[str, int]) -> tuple[str, str]:
+def verdict_of(counts: dict[str, int], *, confirming: bool = False) -> tuple[str, str]:
     """(state, sentence) for all checks together: the worst gives the colour, each has its number."""
     words = {"down": "down", "degraded": "slow", "unknown": "without data"}
     bad = [(state, f"{counts[state]} {word}") for state, word in words.items() if counts[state]]
@@ -81,6 +85,8 @@ def verdict_of(counts: dict[str, int]) -> tuple[str, str]:
     if not running:
         return "paused", "Everything is paused"
     if counts["new"] == running:
+        if confirming:
+            return "confirming", "A first failure is being confirmed"
         return "new", "Waiting for the first results"
     up = counts["up"]
     return "up", f"All {up} up" if up > 1 else "Your check is up"
@@ -193,6 +199,8 @@ def check_detail(request: ClientRequest, number: int) -> HttpResponse:
         "deliveries": detail.deliveries_of(client, check),
         "changes": changes[:CHANGES_SHOWN],
         "next_at": next_slot(check, now),
+        "first_soon": first_soon(check, row.last_at, now),
+        "resumed": check.state == State.NEW and check.state_since - check.created_at > _A_SECOND,
         "silent_since": silent_since(check, row.last_at, now),
         "listening": told,
         "can_write": request.membership.can_write,
@@ -209,6 +217,12 @@ def next_slot(check: Check, now: datetime) -> datetime | None:
     second = int(now.timestamp())
     behind = (second - phase(check.pk, check.interval_s)) % check.interval_s
     return datetime.fromtimestamp(second - behind + check.interval_s, UTC)
+
+
+def first_soon(check: Check, last_at: datetime | None, now: datetime) -> bool:
+    """Is the slot under way that a new or resumed check gets at once?"""
+    fresh = check.state == State.NEW and last_at is None
+    return fresh and now - check.state_since < _FIRST_SLOT_WITHIN
 
 
 def silent_since(check: Check, last_at: datetime | None, now: datetime) -> datetime | None:

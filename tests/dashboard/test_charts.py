@@ -115,7 +115,7 @@ def test_sparkline_keeps_gaps_and_marks_the_last_value() -> None:
     assert (path.get("d") or "").count("M") == 2
     assert dot.get("cx") == "59.0"
     assert root.get("aria-label") == "p95"
-    assert parse(sparkline([]).svg).get("aria-hidden") == "true"
+    assert sparkline([]).svg == sparkline([None, 12, None]).svg == "", "no lone dot"
 
 
 # Phases chart ---------------------------------------------------------------------------------------

@@ -17,8 +17,8 @@ from django.urls import reverse
 from django.utils import timezone
 
 from alerts.models import Attempt, Channel, Delivery, Notice
-from checks.models import BatchReport, Event, MinuteRun
-from checks.services import update_check
+from checks.models import BatchReport, Event, MinuteRun, RegionState, Result
+from checks.services import create_check, pause_check, resume_check, update_check
 from clients.models import Client, Membership, Role, User
 from dashboard.views.checks import verdict_of
 from tests.conftest import Personas
@@ -90,6 +90,9 @@ def test_the_overview_names_the_worst_first() -> None:
     assert verdict_of(none | {"down": 2, "degraded": 1, "up": 4}) == ("down", "2 down, 1 slow")
     assert verdict_of(none | {"unknown": 2}) == ("unknown", "2 without data")
     assert verdict_of(none | {"paused": 2}) == ("paused", "Everything is paused")
+    assert verdict_of(none | {"new": 1}) == ("new", "Waiting for the first results")
+    first = verdict_of(none | {"new": 1}, confirming=True)
+    assert first == ("confirming", "A first failure is being confirmed")
 
 
 def test_a_check_has_figures_chart_table_and_results(personas: Personas, browse: Browse) -> None:
@@ -416,3 +419,60 @@ def test_operators_do_not_read_links_that_set_a_password(
     file.unlink()
     assert link[1] not in page
     assert page.count("/accounts/password/reset/key/[hidden]/") >= 2
+
+
+def test_a_new_check_says_what_comes_next(personas: Personas, browse: Browse) -> None:
+    now = timezone.now()
+    check = create_check(
+        client=personas.client, actor=personas.owner, now=now, url="http://x.test/"
+    )
+    owner = browse(personas.owner)
+    fresh = text_of(owner.get(f"/checks/{check.pk}/"))
+    assert "Next check first result within seconds" in fresh
+    assert "Last check not yet" in fresh
+    assert "– no successful answers yet" in fresh
+    assert "Waiting for the first results" in text_of(owner.get("/"))
+
+    RegionState.objects.create(
+        check_id=check.pk, region=check.regions[0], client=personas.client, memory=[], last_at=now
+    )
+    failing = text_of(owner.get(f"/checks/{check.pk}/"))
+    assert "Being confirmed" in failing
+    assert "first result within seconds" not in failing
+    overview = text_of(owner.get("/"))
+    assert "A first failure is being confirmed" in overview
+    assert "Waiting for the first results" not in overview
+
+    later = now + timedelta(minutes=5)
+    pause_check(check, actor=personas.owner, now=later)
+    resume_check(check, actor=personas.owner, now=later)
+    assert "not since it was resumed" in text_of(owner.get(f"/checks/{check.pk}/"))
+
+
+def test_changes_show_old_and_new_but_no_secrets(personas: Personas, browse: Browse) -> None:
+    check = make_check(personas.client, personas.region)
+    update_check(
+        check,
+        actor=personas.owner,
+        now=timezone.now(),
+        interval_s=300,
+        verify_tls=False,
+        keyword=["a <b>", "c"],
+        headers={"X-Token": "hush"},
+    )
+    answer = browse(personas.viewer).get(f"/checks/{check.pk}/")
+    words = text_of(answer)
+    assert "Interval: every minute → became every 5 minutes" in words
+    assert "TLS verification: on → became off" in words
+    assert "Text present: none → became a &lt;b&gt;, c" in words
+    assert "Changed headers, interval, text present, TLS verification" in words
+    assert "hush" not in words
+    assert "(hidden)" not in words
+
+
+def test_results_outside_the_schedule_are_called_extra(personas: Personas, browse: Browse) -> None:
+    check = make_history(personas, minutes=5)
+    Result.objects.for_client(personas.client).filter(check_id=check.pk).update(extra=True)
+    words = text_of(browse(personas.viewer).get(f"/checks/{check.pk}/"))
+    assert "As expected extra" in words
+    assert "recheck" not in words
