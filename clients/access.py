@@ -109,6 +109,18 @@ def editor_required(view: View[Params]) -> View[Params]:
     return member_required(cast(View[Params], guarded))
 
 
+def manager_required(view: View[Params]) -> View[Params]:
+    """An owner or admin: who may hand out access to the client."""
+
+    @wraps(view)
+    def guarded(request: Any, *args: Params.args, **kwargs: Params.kwargs) -> HttpResponse:
+        if not request.membership.can_manage:
+            raise PermissionDenied("Only an owner or admin of this client may do that.")
+        return view(request, *args, **kwargs)
+
+    return member_required(cast(View[Params], guarded))
+
+
 def operator_required(view: View[Params]) -> View[Params]:
     """Staff of the service."""
 

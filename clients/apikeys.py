@@ -23,6 +23,7 @@ from clients.texts import clean_line
 
 START = "upk_"
 PREFIX_LENGTH = len(START) + 8
+REVOKED_SHOWN = 50
 USED_EVERY = timedelta(minutes=1)
 
 
@@ -32,6 +33,18 @@ class NewKey:
 
     key: ApiKey
     plain: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListedKey:
+    """A key as its page lists it."""
+
+    key: ApiKey
+    is_expired: bool
+
+    @property
+    def can_write(self) -> bool:
+        return Scope.WRITE in self.key.scopes
 
 
 def create_key(
@@ -93,6 +106,17 @@ def revoke_key(key: ApiKey, *, actor: Actor, now: datetime) -> None:
                 detail={"name": key.name, "prefix": key.prefix},
             )
     key.refresh_from_db(from_queryset=ApiKey.objects.for_client(key.client))
+
+
+def listed_keys(client: Client, *, now: datetime) -> list[ListedKey]:
+    """The client's keys for its page, newest first: all that are not revoked, then some that are."""
+    rows = ApiKey.objects.for_client(client).select_related("created_by")
+    there = rows.filter(revoked_at=None).order_by("-created_at", "-pk")
+    gone = rows.exclude(revoked_at=None).order_by("-revoked_at", "-pk")[:REVOKED_SHOWN]
+    return [
+        ListedKey(key=key, is_expired=key.expires_at is not None and key.expires_at <= now)
+        for key in [*there, *gone]
+    ]
 
 
 def find_key(plain: str, *, now: datetime) -> ApiKey | None:

@@ -15,7 +15,7 @@ from django.utils import timezone
 from alerts.models import Channel, Delivery
 from checks.models import Check, Incident, Result
 from clients.apikeys import create_key
-from clients.models import AuditEvent
+from clients.models import ApiKey, AuditEvent
 from tests.conftest import Personas
 from tests.making import make_check
 from tests.routes import Route, all_routes
@@ -32,6 +32,7 @@ ROOMS = {
     "channels": "channel",
     "alerts": "delivery",
     "deliveries": "delivery",
+    "keys": "key",
 }
 # Rooms that hold nothing of a client; their own tests watch them. Here: a stranger reads nothing planted.
 NOT_TENANTS = ("accounts", "ops", "ingest", "account", "static")
@@ -100,7 +101,16 @@ def world(personas: Personas) -> World:
         stored_ms=0,
         extra=False,
     )
-    rows = {"check": check, "incident": incident, "channel": channel, "delivery": delivery}
+    key = ApiKey.objects.create(
+        pk=FOREIGN,
+        client=client,
+        name=f"Key {PLANTED}",
+        prefix="upk_planted0",
+        digest=PLANTED,
+        scopes=["read"],
+    )
+    rows: dict[str, Any] = {"check": check, "incident": incident, "channel": channel}
+    rows |= {"delivery": delivery, "key": key}
     return World(
         ids={kind: row.pk for kind, row in rows.items()},
         second=int(now.timestamp()),

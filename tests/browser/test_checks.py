@@ -13,7 +13,17 @@ from tests.targets import answer, replies, serve
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
-PATHS = ("/", "/checks/", "/incidents/", "/alerts/", "/channels/", "/checks/new/", "/channels/new/")
+PATHS = (
+    "/",
+    "/checks/",
+    "/incidents/",
+    "/alerts/",
+    "/channels/",
+    "/checks/new/",
+    "/channels/new/",
+    "/keys/",
+    "/keys/new/",
+)
 
 
 def test_create_a_check_try_it_and_find_it(personas: Personas, open_page: OpenPage) -> None:
