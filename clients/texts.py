@@ -1,4 +1,4 @@
-"""One line of text as people type it: trimmed, bounded, without what breaks mail subjects, logs and PostgreSQL."""
+"""One line of text as people type it: trimmed, bounded, without what breaks or disguises it in mails and lists."""
 
 from __future__ import annotations
 
@@ -21,5 +21,12 @@ def clean_line(value: Any, *, label: str, longest: int) -> str:
     if any(unicodedata.category(char) in {"Cc", "Cs"} for char in text):
         raise ValidationError(
             f"{label} contains a line break or a control character.", code="characters"
+        )
+    # Cf: marks that nobody sees; they turn the direction of a line round or make two names look alike.
+    if any(unicodedata.category(char) == "Cf" for char in text):
+        raise ValidationError(
+            f"{label} contains an invisible character, such as a mark of direction or of zero width. "
+            "Type it anew instead of pasting it.",
+            code="invisible",
         )
     return text
