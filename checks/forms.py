@@ -34,7 +34,7 @@ class CheckForm(forms.Form):
     url = forms.CharField(
         label="Address",
         max_length=2_048,
-        help_text="What to ask, with http:// or https://.",
+        help_text="What to ask. Without http:// or https:// in front, https:// is taken.",
         widget=forms.URLInput(
             attrs={"placeholder": "https://", "autocomplete": "url", "spellcheck": "false"}
         ),

@@ -50,7 +50,9 @@ class CheckSerializer(RawSerializer):
     id = serializers.IntegerField(read_only=True)
     name = serializers.CharField(max_length=100, required=False, help_text="Default: the host.")
     kind = serializers.ChoiceField(choices=Kind.choices, default=Kind.HTTP)
-    url = serializers.CharField(max_length=2048)
+    url = serializers.CharField(
+        max_length=2048, help_text="Without http:// or https:// in front, https:// is taken."
+    )
     method = serializers.ChoiceField(choices=Method.choices, default=Method.GET)
     headers = serializers.DictField(
         child=serializers.CharField(), required=False, help_text=HEADERS_HELP

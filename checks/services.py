@@ -29,6 +29,7 @@ from checks.validation import (
     Bounds,
     clean_fields,
     default_timeout_ms,
+    with_scheme,
 )
 from clients import audit
 from clients.audit import Actor
@@ -279,7 +280,8 @@ def _reload(check: Check) -> None:
 
 
 def _name_from(url: str) -> str:
+    text = with_scheme(url)
     try:
-        return (urlsplit(url.strip()).hostname or url.strip())[:100]
+        return (urlsplit(text).hostname or text)[:100]
     except ValueError:
-        return url.strip()[:100]
+        return text[:100]

@@ -5,6 +5,7 @@ The request's rules are those of the worker's contract, so that nothing is saved
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from enum import Enum
@@ -54,6 +55,10 @@ MOST_REGIONS = 20
 LONGEST_KEYWORD = 500
 # The worker names the target itself; another Host would turn one tenant's check against a neighbour.
 OWN_HEADERS = frozenset({"host"})
+# With slashes any scheme; without them one of those that are mistyped like that, for the guard to refuse.
+_SCHEME = re.compile(
+    r"[a-z][a-z0-9+.-]*://|https?:|(?:javascript|data|mailto|file):", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +93,14 @@ def clean_fields(
     if errors:
         raise ValidationError(errors)
     return cleaned
+
+
+def with_scheme(address: str) -> str:
+    """The address as it is meant: example.com stands for https://example.com."""
+    text = address.strip()
+    if not text or _SCHEME.match(text):
+        return text
+    return f"https://{text.removeprefix('//')}"
 
 
 def default_timeout_ms(interval_s: int) -> int:
@@ -173,7 +186,7 @@ def _by_contract(name: str, value: Any) -> Any:
 
 
 def _url(value: Any, guard: Guard) -> str:
-    text = _by_contract("url", value.strip() if isinstance(value, str) else value)
+    text = _by_contract("url", with_scheme(value) if isinstance(value, str) else value)
     try:
         guard.check_url(text)
     except Blocked as blocked:

@@ -22,6 +22,11 @@ BOUNDS = Bounds(
     ("fields", "field", "rule"),
     [
         ({"url": "ftp://example.com/"}, "url", "scheme"),
+        ({"url": "169.254.169.254/latest"}, "url", "metadata"),
+        ({"url": "http:example.com"}, "url", "host"),
+        ({"url": "mailto:a@example.com"}, "url", "scheme"),
+        ({"url": "user:secret@example.com"}, "url", "userinfo"),
+        ({"url": ""}, "url", "empty"),
         ({"url": "http://169.254.169.254/"}, "url", "metadata"),
         ({"url": "http://10.0.0.1/"}, "url", "private"),
         ({"url": "http://user:secret@example.com/"}, "url", "userinfo"),
@@ -74,6 +79,22 @@ def test_bad_values_are_refused_by_field_and_rule(
     with pytest.raises(ValidationError) as error:
         clean_fields(given, base={}, bounds=BOUNDS)
     assert {name: found[0].code for name, found in error.value.error_dict.items()} == {field: rule}
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("example.com", "https://example.com"),
+        (" example.com/a?to=http://b.test ", "https://example.com/a?to=http://b.test"),
+        ("//example.com/a", "https://example.com/a"),
+        ("example.com:8443/a", "https://example.com:8443/a"),
+        ("[2606:4700::1111]/", "https://[2606:4700::1111]/"),
+        ("HTTP://example.com/", "HTTP://example.com/"),
+    ],
+)
+def test_an_address_without_a_scheme_means_https(typed: str, meant: str) -> None:
+    given = {"name": "Site", "url": typed, "regions": [1]}
+    assert clean_fields(given, base={}, bounds=BOUNDS)["url"] == meant
 
 
 def test_every_wrong_field_is_named_at_once() -> None:

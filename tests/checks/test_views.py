@@ -49,6 +49,12 @@ def test_one_field_is_enough_and_leads_to_the_new_check(personas: Personas, brow
     assert "is watched from now on" in editor.get(made["Location"]).content.decode()
 
 
+def test_an_address_needs_no_scheme(personas: Personas, browse: Browse) -> None:
+    browse(personas.editor).post("/checks/new/", form(personas, url="example.com/health"))
+    check = Check.objects.for_client(personas.client).get()
+    assert (check.url, check.name) == ("https://example.com/health", "example.com")
+
+
 def test_the_address_can_be_given_in_the_link(personas: Personas, browse: Browse) -> None:
     page = browse(personas.editor).get("/checks/new/?url=https://a.test/%22%3E").content.decode()
     assert 'value="https://a.test/&quot;&gt;"' in page
