@@ -14,15 +14,8 @@ from tests.targets import answer, replies, serve
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
 PATHS = (
-    "/",
-    "/checks/",
-    "/incidents/",
-    "/alerts/",
-    "/channels/",
-    "/checks/new/",
-    "/channels/new/",
-    "/keys/",
-    "/keys/new/",
+    *("/", "/checks/", "/incidents/", "/alerts/", "/channels/", "/checks/new/", "/channels/new/"),
+    *("/keys/", "/keys/new/"),
 )
 
 
