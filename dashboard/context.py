@@ -137,8 +137,13 @@ class Shell:
         return self.nav[4:]
 
     @property
+    def operator_more(self) -> list[NavItem]:
+        """Operators' pages, unless they are the dock itself."""
+        return self.operator_nav if self.nav else []
+
+    @property
     def in_more(self) -> bool:
-        return any(item.current for item in [*self.more, *self.operator_nav])
+        return any(item.current for item in [*self.more, *self.operator_more])
 
 
 def shell(request: HttpRequest) -> dict[str, Any]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from django import forms, template
 from django.forms import BoundField
 
 register = template.Library()
+_OPTION_LOOKS: Final = {"checkbox": "checkbox checkbox-primary", "radio": "radio radio-primary"}
 
 
 @register.inclusion_tag("parts/field.html")
@@ -15,10 +16,11 @@ def field(
     bound: BoundField, extra_class: str = "", label: str = "", optional: bool = True
 ) -> dict[str, Any]:
     """A form field with label, help and error; Django ties them together by aria-describedby."""
-    widget = bound.field.widget
+    widget = bound.field.widget  # the form's own copy
     shape = "line" if isinstance(widget, forms.CheckboxInput) else "box"
     if isinstance(widget, forms.CheckboxSelectMultiple | forms.RadioSelect):
         shape = "options"
+        widget.attrs["class"] = _OPTION_LOOKS[widget.input_type]
     return {
         "field": bound,
         "shape": shape,
@@ -30,10 +32,10 @@ def field(
 
 
 def _attributes(widget: forms.Widget, extra_class: str) -> dict[str, str | bool]:
+    if isinstance(widget, forms.CheckboxSelectMultiple | forms.RadioSelect):
+        return {}
     if isinstance(widget, forms.CheckboxInput):
         css = "checkbox checkbox-primary"
-    elif isinstance(widget, forms.RadioSelect | forms.CheckboxSelectMultiple):
-        return {}
     elif isinstance(widget, forms.Select):
         css = "select"
     elif isinstance(widget, forms.Textarea):

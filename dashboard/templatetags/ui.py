@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
@@ -199,6 +200,15 @@ def monogram(name: str) -> str:
     """Two letters for a name: the initials, or the first two."""
     parts = [part for part in str(name).replace("@", " ").split() if part[:1].isalnum()]
     return (parts[0][:1] + parts[1][:1] if len(parts) > 1 else str(name)[:2]).upper()
+
+
+_TITLE_WORD: Final = re.compile(r"(?<=[\s-])[A-Z](?=[a-z])")
+
+
+@register.filter
+def sentence_case(title: str) -> SafeString:
+    """Titles Of Foreign Pages as we write titles; the text comes out of a template and is escaped already."""
+    return mark_safe(_TITLE_WORD.sub(lambda found: found[0].lower(), " ".join(title.split())))
 
 
 # Rows ------------------------------------------------------------------------------------------

@@ -476,3 +476,43 @@ def test_results_outside_the_schedule_are_called_extra(personas: Personas, brows
     words = text_of(browse(personas.viewer).get(f"/checks/{check.pk}/"))
     assert "As expected extra" in words
     assert "recheck" not in words
+
+
+def test_account_pages_and_mails_speak_our_words(personas: Personas, browse: Browse) -> None:
+    owner = browse(personas.owner)
+    for path, title in (
+        ("/accounts/2fa/", "Two-factor authentication"),
+        ("/accounts/email/", "Email addresses"),
+        ("/accounts/password/change/", "Change password"),
+    ):
+        page = owner.get(path).content.decode()
+        assert f"<h1>{title}</h1>" in page
+        assert re.search(rf"<title>\s*{title}\s* · Uptime</title>", page)
+        assert 'aria-label="Main"' in page, "inside our frame"
+
+    visitor = browse(None)
+    visitor.post("/accounts/password/reset/", {"email": personas.owner.email})
+    (sent,) = mail.outbox
+    assert sent.subject == "Reset your Uptime password"
+    assert "example.com" not in str(sent.body)
+    link = re.search(r"/accounts/password/reset/key/\S+", str(sent.body))
+    assert link
+    assert "Set a new password" in text_of(visitor.get(link[0], follow=True))
+    stale = visitor.get("/accounts/password/reset/key/1-nonsense/")
+    assert "This link no longer works" in text_of(stale)
+
+    visitor.post("/accounts/password/reset/", {"email": "nobody@nowhere.test"})
+    assert mail.outbox[-1].subject == "No Uptime account has this address"
+    assert "/signup" not in str(mail.outbox[-1].body), "accounts are made by invitation"
+
+
+def test_the_dock_marks_one_page(personas: Personas, browse: Browse) -> None:
+    def current(user: User, path: str) -> list[str]:
+        page = browse(user).get(path).content.decode()
+        dock = page[page.index('class="dock"') :]
+        links = re.findall(r'class="dock-link"[^>]*aria-current[^>]*>.*?</svg>\s*(\w+)', dock, re.S)
+        return [str(word) for word in links]
+
+    assert current(personas.operator, "/ops/runs/") == ["Minute"]
+    assert current(personas.owner, "/checks/") == ["Checks"]
+    assert current(personas.owner, "/channels/") == ["More"]
