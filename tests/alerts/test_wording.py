@@ -53,7 +53,9 @@ def test_one_line_is_safe_for_headers() -> None:
 
 
 def test_because() -> None:
-    assert because("status", 503) == "HTTP 503"
-    assert because("timeout", None) == "no answer in time"
-    assert because("none", 200) == ""
-    assert because("never heard of", None) == ""
+    assert because("status", 503, outage=True) == "HTTP 503"
+    assert because("timeout", None, outage=True) == "no answer in time"
+    assert because("cert_expiry", None, outage=True) == "certificate expired"
+    assert because("cert_expiry", None, outage=False) == "certificate near its end"
+    assert because("none", 200, outage=False) == ""
+    assert because("never heard of", None, outage=True) == ""
