@@ -208,7 +208,7 @@ _TITLE_WORD: Final = re.compile(r"(?<=[\s-])[A-Z](?=[a-z])")
 @register.filter
 def sentence_case(title: str) -> SafeString:
     """Titles Of Foreign Pages as we write titles; the text comes out of a template and is escaped already."""
-    return mark_safe(_TITLE_WORD.sub(lambda found: found[0].lower(), " ".join(title.split())))
+    return mark_safe(_TITLE_WORD.sub(lambda found: found[0].lower(), " ".join(str(title).split())))
 
 
 # Rows ------------------------------------------------------------------------------------------

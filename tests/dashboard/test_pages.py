@@ -489,6 +489,7 @@ def test_account_pages_and_mails_speak_our_words(personas: Personas, browse: Bro
         assert f"<h1>{title}</h1>" in page
         assert re.search(rf"<title>\s*{title}\s* · Uptime</title>", page)
         assert 'aria-label="Main"' in page, "inside our frame"
+    assert "Current password" in text_of(owner.get("/accounts/password/change/"))
 
     visitor = browse(None)
     visitor.post("/accounts/password/reset/", {"email": personas.owner.email})
