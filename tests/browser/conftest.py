@@ -20,9 +20,10 @@ REFUSED_FORM = "status of 422"
 OpenPage = Callable[..., Page]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def chromium() -> Iterator[Browser]:
-    """The system's Chromium, or the one that Playwright brought."""
+    """The system's Chromium, or the one that Playwright brought. Its event loop runs as long as it does, so it ends
+    with this folder's tests: asyncio has one loop a thread."""
     assert (DIST / "app.css").exists(), (
         "build the assets first: npm ci --ignore-scripts && npm run build"
     )
