@@ -76,7 +76,7 @@ check: dev
 	$(BIN)/mypy .
 	$(BIN)/lint-imports
 	$(BIN)/djlint --check --lint templates
-	$(BIN)/python manage.py makemigrations --check --dry-run
+	$(BIN)/python -W ignore::RuntimeWarning manage.py makemigrations --check --dry-run
 	$(BIN)/python -m pytest -q tests/test_architecture.py
 
 bench: dev assets
