@@ -137,9 +137,6 @@ class GuardedBackend(httpcore.NetworkBackend):
         sock = connect_blocking(self._target, guard=self._rules, timeout_s=left)
         return _DeadlineStream(sock, self._deadline)
 
-    def sleep(self, seconds: float) -> None:
-        raise NotImplementedError("an attempt has no retries of its own")
-
 
 class _DeadlineStream(httpcore.NetworkStream):
     """A socket on which a peer that drips single bytes gains no time."""
