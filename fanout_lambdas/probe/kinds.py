@@ -1,0 +1,42 @@
+"""Who probes what: the one table of kinds and their probers, and what all probers share."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Mapping
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from typing import Protocol
+
+from fanout_lambdas.probe.http import HttpProber
+from fanout_lambdas.probe.transport import ProbeTransport
+from fanout_lambdas.shared.contracts import Probe, Result
+from fanout_lambdas.shared.netguard import Guard
+
+
+class Prober(Protocol):
+    """Probes one kind of check."""
+
+    async def probe(self, probe: Probe, *, lag_us: int = 0) -> Result:
+        """Never raises (except when cancelled) and never outlives the probe's timeout."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kit:
+    """What the probers of one process share."""
+
+    guard: Guard
+    user_agent: str
+    verifying: ssl.SSLContext
+    trusting: ssl.SSLContext
+    pool: Executor
+
+
+def probers(kit: Kit) -> Mapping[str, Prober]:
+    """One prober for each kind that reaches a worker; a new kind is one line here."""
+    transport = ProbeTransport(
+        guard=kit.guard, verifying=kit.verifying, trusting=kit.trusting, pool=kit.pool
+    )
+    return {
+        "http": HttpProber(transport=transport, guard=kit.guard, user_agent=kit.user_agent),
+    }
