@@ -12,7 +12,7 @@ from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
 from fanout_lambdas.shared.contracts import ContractError, decode, encode
 
-SECRET_FIELDS = ("headers", "body", "auth")
+SECRET_FIELDS = ("headers", "body", "auth", "send")
 
 
 class SealBroken(Exception):

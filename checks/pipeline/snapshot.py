@@ -29,8 +29,13 @@ from fanout_lambdas.objectstore import (
 )
 from fanout_lambdas.planning import PRESETS, Topology, plan_batches
 from fanout_lambdas.sealing import Sealer
-from fanout_lambdas.shared.contracts import MAX_BODY_BYTES, CheckPlan, Reason, Snapshot
-from fanout_lambdas.shared.contracts.probe import DEFAULT_STATUS
+from fanout_lambdas.shared.contracts import (
+    DEFAULT_STATUS,
+    MAX_BODY_BYTES,
+    CheckPlan,
+    Reason,
+    Snapshot,
+)
 from fanout_lambdas.shared.slots import phase
 
 logger = logging.getLogger(__name__)

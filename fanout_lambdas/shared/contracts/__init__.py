@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 from fanout_lambdas.shared.contracts.batch import EXTRA_BATCHES_FROM, Batch
-from fanout_lambdas.shared.contracts.probe import Auth, Probe, status_ranges
+from fanout_lambdas.shared.contracts.expectations import (
+    DEFAULT_STATUS,
+    HEADER_OPS,
+    JSON_OPS,
+    HeaderRule,
+    JsonRule,
+    status_ranges,
+)
+from fanout_lambdas.shared.contracts.probe import FIELDS_OF, Probe
 from fanout_lambdas.shared.contracts.reading import Fields, decode, encode
 from fanout_lambdas.shared.contracts.report import (
     ItemError,
@@ -15,6 +23,7 @@ from fanout_lambdas.shared.contracts.report import (
     parse_result_batch,
     unpack,
 )
+from fanout_lambdas.shared.contracts.request import RECORD_TYPES, Auth
 from fanout_lambdas.shared.contracts.result import (
     PHASES,
     Assertion,
@@ -36,6 +45,7 @@ from fanout_lambdas.shared.contracts.words import (
     MAX_REDIRECTS,
     MAX_REQUEST_BODY_BYTES,
     MAX_RESULTS,
+    MAX_SEND,
     MAX_TERM,
     MAX_TERMS,
     MAX_TIMEOUT_MS,
@@ -44,12 +54,17 @@ from fanout_lambdas.shared.contracts.words import (
     MIN_TIMEOUT_MS,
     VERSION,
     ContractError,
+    Kind,
     Outcome,
     Reason,
 )
 
 __all__ = [
+    "DEFAULT_STATUS",
     "EXTRA_BATCHES_FROM",
+    "FIELDS_OF",
+    "HEADER_OPS",
+    "JSON_OPS",
     "MAX_BODY_BYTES",
     "MAX_DECODED_BYTES",
     "MAX_EVIDENCE_BODY",
@@ -59,6 +74,7 @@ __all__ = [
     "MAX_REDIRECTS",
     "MAX_REQUEST_BODY_BYTES",
     "MAX_RESULTS",
+    "MAX_SEND",
     "MAX_TERM",
     "MAX_TERMS",
     "MAX_TIMEOUT_MS",
@@ -66,6 +82,7 @@ __all__ = [
     "MAX_WIRE_BYTES",
     "MIN_TIMEOUT_MS",
     "PHASES",
+    "RECORD_TYPES",
     "VERSION",
     "Assertion",
     "Auth",
@@ -76,8 +93,11 @@ __all__ = [
     "DispatchReport",
     "Evidence",
     "Fields",
+    "HeaderRule",
     "Hop",
     "ItemError",
+    "JsonRule",
+    "Kind",
     "Outcome",
     "ParsedBatch",
     "Phases",

@@ -18,6 +18,7 @@ MAX_HEADERS = 64
 MAX_HEADER_BYTES = 16 * 1024
 MAX_REQUEST_BODY_BYTES = 64 * 1024
 MAX_BODY_BYTES = 1024 * 1024  # of an answer, after decoding
+MAX_SEND = 4_096  # bytes that a TCP probe says
 MAX_REDIRECTS = 10
 MIN_TIMEOUT_MS, MAX_TIMEOUT_MS = 1_000, 30_000
 MAX_TERMS = 20  # entries of one assertion list
@@ -26,6 +27,15 @@ MAX_MESSAGE = 500
 MAX_EVIDENCE_BODY = 2_048
 MAX_REGIONS = 32
 MAX_REGION = 32
+
+
+class Kind(StrEnum):
+    """What a probe speaks. (A heartbeat check is not probed: it calls us.)"""
+
+    HTTP = "http"
+    TCP = "tcp"
+    TLS = "tls"
+    DNS = "dns"
 
 
 class Outcome(StrEnum):

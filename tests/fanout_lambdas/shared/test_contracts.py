@@ -80,9 +80,10 @@ def test_golden_batch_and_probe() -> None:
     document = golden("batch.json")
     batch = Batch.from_json(document)
     assert batch.to_json() == document
-    small, full = (Probe.from_json(raw) for raw in batch.probes)
-    assert small.to_json() == document["probes"][0]
-    assert full.to_json() == document["probes"][1]
+    probes = [Probe.from_json(raw) for raw in batch.probes]
+    assert [probe.to_json() for probe in probes] == document["probes"]
+    assert [probe.kind for probe in probes] == ["http", "http", "tcp", "tls", "dns"]
+    small, full = probes[:2]
     assert (small.method, small.timeout_ms, small.expected_status) == ("GET", 10_000, ("200-299",))
     assert full.auth is not None
     assert "open sesame" not in repr(full)
@@ -327,9 +328,30 @@ BAD_PROBES: list[tuple[dict[str, Any], str, str]] = [
     ({"keyword": ["x"] * 21}, "keyword", "length"),
     ({"max_latency_ms": 0}, "max_latency_ms", "range"),
     ({"cert_min_days": -1}, "cert_min_days", "range"),
-    ({"regex": ["a+"]}, "regex", "unsupported"),
-    ({"json": [{"path": "$", "op": "exists"}]}, "json", "unsupported"),
-    ({"header": [{"name": "a", "op": "exists"}]}, "header", "unsupported"),
+    ({"regex": [5]}, "regex.0", "type"),
+    ({"json": {"path": "$"}}, "json", "type"),
+    ({"json": [{"path": "$.a", "op": "~"}]}, "json.0.op", "choice"),
+    ({"json": [{"path": "", "op": "exists"}]}, "json.0.path", "empty"),
+    ({"json": [{"path": "$.a", "op": "=="}]}, "json.0.value", "required"),
+    ({"json": [{"path": "$.a", "op": "==", "value": {}}]}, "json.0.value", "type"),
+    ({"json": [{"path": "$.a", "op": "<", "value": "5"}]}, "json.0.value", "type"),
+    ({"json": [{"path": "$.a", "op": "<", "value": True}]}, "json.0.value", "type"),
+    ({"json": [{"path": "$.a", "op": "length", "value": -1}]}, "json.0.value", "type"),
+    ({"json": [{"path": "$.a", "op": "exists", "value": 1}]}, "json.0.value", "unused"),
+    ({"json": [{"path": "$.a", "op": "exists", "is": 1}]}, "json.0.is", "unknown"),
+    ({"header": [{"name": "a b", "op": "exists"}]}, "header.0.name", "characters"),
+    ({"header": [{"name": "a", "op": "<", "value": "b"}]}, "header.0.op", "choice"),
+    ({"header": [{"name": "a", "op": "=="}]}, "header.0.value", "required"),
+    ({"header": [{"name": "a", "op": "absent", "value": "b"}]}, "header.0.value", "unused"),
+    ({"max_latency_outcome": "up"}, "max_latency_outcome", "choice"),
+    ({"min_body_bytes": -1}, "min_body_bytes", "range"),
+    ({"record_type": "A", "record_values": ["1.1.1.1"]}, "record_values", "kind"),
+    ({"kind": "heartbeat"}, "kind", "choice"),
+    ({"kind": "tcp", "keyword": ["ok"]}, "keyword", "kind"),
+    ({"kind": "tcp", "send": "é" * 3_000}, "send", "length"),
+    ({"kind": "tls", "method": "POST"}, "method", "kind"),
+    ({"kind": "dns", "record_type": "AXFR"}, "record_type", "choice"),
+    ({"kind": "dns", "verify_tls": False}, "verify_tls", "kind"),
     ({"tenant": 5}, "tenant", "unknown"),
     ({"check_id": "1"}, "check_id", "type"),
     ({"slot": -1}, "slot", "range"),
@@ -341,6 +363,13 @@ def test_bad_probe(changes: dict[str, Any], field: str, rule: str) -> None:
     with pytest.raises(ContractError) as caught:
         Probe.from_json({"check_id": 1, "slot": 2, "url": "https://example.com/"} | changes)
     assert (caught.value.field, caught.value.rule) == (field, rule)
+
+
+@pytest.mark.parametrize("kind", ["tcp", "tls", "dns"])
+def test_defaults_of_other_kinds_may_be_named(kind: str) -> None:
+    probe = {"check_id": 1, "slot": 2, "url": "x://example.com", "kind": kind}
+    named = probe | {"method": "GET", "keyword": [], "send": "", "record_values": []}
+    assert Probe.from_json(named) == Probe.from_json(probe)
 
 
 # --- the wire
