@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from checks.models.check import Check, Family, Kind, Method, State
+from checks.models.check import Check, Family, Kind, LatencyOutcome, Method, State
 from checks.models.incident import Event, Incident
 from checks.models.region import IngestKey, Region
 from checks.models.result import Evidence, Result, RolledHour, RollupHour
@@ -19,6 +19,7 @@ __all__ = [
     "Incident",
     "IngestKey",
     "Kind",
+    "LatencyOutcome",
     "Method",
     "MinuteRun",
     "Region",
