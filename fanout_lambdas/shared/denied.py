@@ -7,6 +7,11 @@ DENIED: tuple[tuple[str, str], ...] = (
     ("169.254.169.254/32", "metadata"),
     ("169.254.170.2/32", "metadata"),  # container credentials
     ("169.254.170.23/32", "metadata"),  # pod identity
+    ("169.254.169.253/32", "metadata"),  # a cloud's own name server
+    ("169.254.169.123/32", "metadata"),  # and its clock
+    ("169.254.169.250/32", "metadata"),
+    ("169.254.42.42/32", "metadata"),
+    ("169.254.0.23/32", "metadata"),
     ("100.100.100.200/32", "metadata"),
     ("168.63.129.16/32", "metadata"),  # a public address that one cloud answers inside
     ("192.0.0.192/32", "metadata"),
@@ -27,6 +32,11 @@ DENIED: tuple[tuple[str, str], ...] = (
     ("240.0.0.0/4", "reserved"),  # with the broadcast address
     ("fd00:ec2::254/128", "metadata"),
     ("fd00:ec2::23/128", "metadata"),
+    ("fd00:ec2::253/128", "metadata"),
+    ("fd00:ec2::123/128", "metadata"),
+    ("fd00:42::42/128", "metadata"),
+    ("fd00:c1::a9fe:a9fe/128", "metadata"),
+    ("fe80::a9fe:a9fe/128", "metadata"),
     ("fd20:ce::254/128", "metadata"),
     ("::/128", "unspecified"),
     ("::1/128", "loopback"),
@@ -50,22 +60,13 @@ DENIED: tuple[tuple[str, str], ...] = (
 
 # fmt: off
 LOCAL_NAMES = frozenset({
-    "localhost", "localdomain", "local", "internal", "intranet", "private", "lan", "home", "corp",
-    "home.arpa", "onion",
+    "localhost", "localdomain", "local", "internal", "intranet", "intra", "private", "lan", "home",
+    "corp", "mail", "domain", "workgroup", "home.arpa", "onion", "alt",
+    "svc", "docker", "consul",  # container platforms and service registries
 })
 METADATA_NAMES = frozenset({
     "metadata.google.internal", "metadata.goog", "metadata.azure.com", "metadata.azure.internal",
-    "metadata.tencentyun.com", "instance-data.ec2.internal",
+    "metadata.tencentyun.com", "instance-data.ec2.internal", "metadata.packet.net",
+    "metadata.platformequinix.com", "metadata.exoscale.com",
 })
-# https://fetch.spec.whatwg.org/#port-blocking
-BAD_PORTS = frozenset({
-    1, 7, 9, 11, 13, 15, 17, 19, 20, 21, 22, 23, 25, 37, 42, 43, 53, 69, 77, 79, 87, 95, 101, 102,
-    103, 104, 109, 110, 111, 113, 115, 117, 119, 123, 135, 137, 139, 143, 161, 179, 389, 427, 465,
-    512, 513, 514, 515, 526, 530, 531, 532, 540, 548, 554, 556, 563, 587, 601, 636, 989, 990, 993,
-    995, 1719, 1720, 1723, 2049, 3659, 4045, 4190, 5060, 5061, 6000, 6566, 6665, 6666, 6667, 6668,
-    6669, 6679, 6697, 10080,
-})
-# Servers that obey lines sent to them and do not expect HTTP; a request body would be commands.
-COMMAND_PORTS = frozenset({1433, 1521, 2375, 3306, 5432, 6379, 9042, 11211, 27017})
 # fmt: on
-LOW_PORTS = frozenset((80, 443))  # below 1024 nothing else

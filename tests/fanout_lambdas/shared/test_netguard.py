@@ -132,9 +132,9 @@ BLOCKED_URLS = {
     "http://١٢٧.٠.٠.١/": "unicode",
     "http://ⓛocalhost/": "unicode",
     "http://localhoſt/": "unicode",
-    "http://exa\u200bmple.com/": "unicode",
-    "http://exam\u202eple.com/": "unicode",
-    "http://\ud800.com/": "unicode",
+    "http://exa\u200bmple.com/": "characters",
+    "http://exam\u202eple.com/": "characters",
+    "http://\ud800.com/": "characters",
     # ports
     "http://example.com:22/": "port",
     "http://example.com:25/": "port",
