@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import codecs
 import time
@@ -13,11 +12,13 @@ from urllib.parse import quote, urljoin
 import httpx
 
 from fanout_lambdas.probe.assertions import Answer, Verdict, judge, worst
+from fanout_lambdas.probe.connection import Flight
 from fanout_lambdas.probe.decoding import ACCEPTED, BodyReader
 from fanout_lambdas.probe.evidence import gather, scrub, secrets_of
 from fanout_lambdas.probe.phases import Stopwatch
+from fanout_lambdas.probe.poller import Poller
 from fanout_lambdas.probe.reasons import BadRedirect, explain
-from fanout_lambdas.probe.transport import FLIGHT, Flight
+from fanout_lambdas.probe.transport import FLIGHT
 from fanout_lambdas.shared.contracts import (
     MAX_URL,
     Evidence,
@@ -52,6 +53,7 @@ class HttpProber:
     """Probes over one transport; shared by all probes of a process."""
 
     transport: httpx.AsyncBaseTransport
+    poller: Poller
     guard: Guard
     user_agent: str
 
@@ -59,8 +61,7 @@ class HttpProber:
         """Never raises (except when cancelled) and never outlives the probe's timeout."""
         journey = _Journey(probe=probe, watch=Stopwatch())
         try:
-            async with asyncio.timeout(probe.timeout_ms / 1_000):
-                await self._travel(journey)
+            await self.poller.run(self._travel(journey), probe.timeout_ms / 1_000)
             total_us = journey.watch.total_us()
             return _answered(journey, total_us=total_us, lag_us=lag_us)
         except Exception as error:

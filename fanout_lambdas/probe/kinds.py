@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Mapping
-from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Protocol
 
+from fanout_lambdas.probe.connection import Connector
 from fanout_lambdas.probe.http import HttpProber
 from fanout_lambdas.probe.transport import ProbeTransport
 from fanout_lambdas.shared.contracts import Probe, Result
@@ -27,16 +26,16 @@ class Kit:
 
     guard: Guard
     user_agent: str
-    verifying: ssl.SSLContext
-    trusting: ssl.SSLContext
-    pool: Executor
+    connector: Connector
 
 
 def probers(kit: Kit) -> Mapping[str, Prober]:
     """One prober for each kind that reaches a worker; a new kind is one line here."""
-    transport = ProbeTransport(
-        guard=kit.guard, verifying=kit.verifying, trusting=kit.trusting, pool=kit.pool
-    )
     return {
-        "http": HttpProber(transport=transport, guard=kit.guard, user_agent=kit.user_agent),
+        "http": HttpProber(
+            transport=ProbeTransport(kit.connector),
+            poller=kit.connector.poller,
+            guard=kit.guard,
+            user_agent=kit.user_agent,
+        ),
     }

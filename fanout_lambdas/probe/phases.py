@@ -6,7 +6,7 @@ from time import perf_counter_ns
 
 from fanout_lambdas.shared.contracts import Phases
 
-DNS, CONNECT, TLS, SEND, WAIT, RECEIVE = "dns", "connect", "tls", "send", "wait", "receive"
+DNS, CONNECT, TLS, SEND, WAIT, RECEIVE = range(6)
 
 DOING = {
     DNS: "resolving the name",
@@ -25,14 +25,15 @@ class Stopwatch:
 
     def __init__(self) -> None:
         self._began = self._since = perf_counter_ns()
-        self._spent: dict[str, int] = {}
-        self.phase: str | None = None
+        self._spent: list[int | None] = [None] * 6
+        self.phase: int | None = None
 
-    def enter(self, phase: str | None) -> None:
+    def enter(self, phase: int | None) -> None:
         """End the running phase and begin the next; None only ends."""
         now = perf_counter_ns()
-        if self.phase is not None:
-            self._spent[self.phase] = self._spent.get(self.phase, 0) + now - self._since
+        running = self.phase
+        if running is not None:
+            self._spent[running] = (self._spent[running] or 0) + now - self._since
         self.phase = phase
         self._since = now
 
@@ -40,5 +41,14 @@ class Stopwatch:
         return (perf_counter_ns() - self._began) // 1_000
 
     def phases(self) -> Phases:
-        spent = {f"{phase}_us": ns // 1_000 for phase, ns in self._spent.items()}
-        return Phases(**spent)
+        dns, connect, tls, send, wait, receive = (
+            None if ns is None else ns // 1_000 for ns in self._spent
+        )
+        return Phases(
+            dns_us=dns,
+            connect_us=connect,
+            tls_us=tls,
+            send_us=send,
+            wait_us=wait,
+            receive_us=receive,
+        )

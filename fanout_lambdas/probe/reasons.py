@@ -46,7 +46,7 @@ def explain(error: BaseException, probe: Probe, watch: Stopwatch) -> tuple[Reaso
         case Undecodable():
             return Reason.DECODE, f"The answer cannot be read: {error}."
         case TimeoutError():
-            doing = f" while {DOING[watch.phase]}" if watch.phase else ""
+            doing = f" while {DOING[watch.phase]}" if watch.phase is not None else ""
             return Reason.TIMEOUT, f"Timed out after {probe.timeout_ms / 1_000:g} s{doing}."
         case ssl.SSLError():
             return Reason.TLS, _tls(error)

@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from fanout_lambdas.probe.connection import Connector, PoolResolver
 from fanout_lambdas.probe.kinds import Kit, probers
-from fanout_lambdas.probe.tls import trusting_context, verifying_context
 from fanout_lambdas.sealing import SECRET_FIELDS, SealBroken, Sealer
 from fanout_lambdas.shared.contracts import (
     Batch,
@@ -24,7 +24,6 @@ from fanout_lambdas.shared.contracts import (
     ResultBatch,
     WorkerFigures,
 )
-from fanout_lambdas.shared.guarded_connect import resolver_pool
 from fanout_lambdas.shared.netguard import Guard
 
 log = logging.getLogger(__name__)
@@ -61,20 +60,18 @@ class ProbeEngine:
         self.in_flight = in_flight
         self._clock = clock
         self._slots = asyncio.Semaphore(in_flight)
-        self._pool = resolver_pool()
+        self._connector = Connector(guard=guard, resolver=PoolResolver(), ca_file=ca_file)
         self._probers = probers(
             Kit(
                 guard=guard,
                 user_agent=user_agent,
-                verifying=verifying_context(ca_file),
-                trusting=trusting_context(),
-                pool=self._pool,
+                connector=self._connector,
             )
         )
         self._canaries: tuple[float, _Canaries] | None = None
 
     def close(self) -> None:
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._connector.close()
 
     async def probe(self, probe: Probe, *, due: float | None = None) -> Result:
         """One result for one probe. `due` is the loop time at which it ought to have started."""

@@ -1,4 +1,4 @@
-"""TLS of the probe: one context per process, certificates parsed once, faults as sentences."""
+"""TLS of the probe: contexts made once per process, certificates parsed once, faults as sentences."""
 
 from __future__ import annotations
 
@@ -29,23 +29,37 @@ class CertificateRejected(Exception):
         self.certificate = certificate
 
 
-def verifying_context(ca_file: str | None = None) -> ssl.SSLContext:
-    """Reading the roots costs 20 ms, so this is done once per process and never per probe."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.load_verify_locations(certifi.where())
-    if ca_file:
-        context.load_verify_locations(ca_file)
-    context.set_alpn_protocols(["http/1.1"])
-    return context
+class TlsContexts:
+    """One context per process for each way of asking, made at its first use and kept.
 
+    TLS 1.2 or newer. `http` offers http/1.1 by ALPN; other protocols are offered nothing.
+    """
 
-def trusting_context() -> ssl.SSLContext:
-    """For checks whose owner switched verification off."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    context.set_alpn_protocols(["http/1.1"])
-    return context
+    def __init__(self, ca_file: str | None = None) -> None:
+        self._ca_file = ca_file
+        self._made: dict[tuple[bool, bool], ssl.SSLContext] = {}
+        self.get(verify=True, http=True)  # reading the roots costs 20 ms: not while a probe waits
+
+    def get(self, *, verify: bool, http: bool) -> ssl.SSLContext:
+        """Without `verify` any certificate is taken, by the check owner's wish."""
+        context = self._made.get((verify, http))
+        if context is None:
+            context = self._made[verify, http] = self._make(verify, http)
+        return context
+
+    def _make(self, verify: bool, http: bool) -> ssl.SSLContext:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        if verify:
+            context.load_verify_locations(certifi.where())
+            if self._ca_file:
+                context.load_verify_locations(self._ca_file)
+        else:
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+        if http:
+            context.set_alpn_protocols(["http/1.1"])
+        return context
 
 
 @lru_cache(maxsize=2_048)

@@ -1,12 +1,11 @@
 """Guarded connect: resolve a name once, check each address, connect to a checked one, check the
-peer. The asynchronous form serves probes, the blocking one webhooks and channel tests."""
+peer. The rules serve every connection, the blocking connect webhooks and channel tests."""
 
 from __future__ import annotations
 
-import asyncio
 import socket
 import time
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +13,6 @@ from typing import Any
 from fanout_lambdas.shared.netguard import Blocked, Guard, Target
 
 FAMILIES = {"any": socket.AF_UNSPEC, "4": socket.AF_INET, "6": socket.AF_INET6}
-RESOLVER_THREADS = 64  # a hung name server holds one thread for as long as its own timeout
 MAX_ADDRESSES = 4  # tried one after the other within the deadline
 
 
@@ -29,35 +27,6 @@ class Address:
     family: socket.AddressFamily
     ip: str
     port: int
-
-
-def resolver_pool() -> ThreadPoolExecutor:
-    """The threads in which names are resolved; one pool per process is enough."""
-    return ThreadPoolExecutor(max_workers=RESOLVER_THREADS, thread_name_prefix="resolve")
-
-
-async def resolve(
-    target: Target, *, guard: Guard, family: str = "any", pool: Executor | None = None
-) -> list[Address]:
-    """The target's permitted addresses; the caller's deadline cancels the wait."""
-    if target.is_literal:
-        return _literal(target, guard, family)
-    loop = asyncio.get_running_loop()
-    found = await loop.run_in_executor(pool, _lookup, target.host, target.port, family)
-    return permitted(found, target, guard)
-
-
-async def connect(address: Address, *, guard: Guard) -> socket.socket:
-    """A connected non-blocking socket whose peer is the checked address."""
-    sock = _new_socket(address)
-    try:
-        sock.setblocking(False)
-        await asyncio.get_running_loop().sock_connect(sock, (address.ip, address.port))
-        _check_peer(sock, address, guard)
-    except BaseException:
-        sock.close()
-        raise
-    return sock
 
 
 def connect_blocking(
@@ -75,7 +44,7 @@ def connect_blocking(
         try:
             sock.settimeout(left / (len(addresses) - position))
             sock.connect((address.ip, address.port))
-            _check_peer(sock, address, guard)
+            check_peer(sock.getpeername(), address, target, guard)
             sock.settimeout(max(0.001, deadline - time.monotonic()))
         except OSError as error:
             sock.close()
@@ -95,7 +64,7 @@ def permitted(found: list[Address], target: Target, guard: Guard) -> list[Addres
     usable = opened or found
     for address in usable:
         try:
-            guard.check_address(address.ip, address.port)
+            guard.check_address(address.ip, address.port, use=target.use)
         except Blocked as blocked:
             raise Blocked(
                 blocked.rule, f"{target.host} resolves to a forbidden target: {blocked.message}"
@@ -103,15 +72,17 @@ def permitted(found: list[Address], target: Target, guard: Guard) -> list[Addres
     return usable[:MAX_ADDRESSES]
 
 
-def _literal(target: Target, guard: Guard, family: str) -> list[Address]:
-    guard.check_address(target.host, target.port)
+def literal(target: Target, guard: Guard, family: str) -> list[Address]:
+    """The address that stands in the URL itself, if it may be reached."""
+    guard.check_address(target.host, target.port, use=target.use)
     kind = socket.AF_INET6 if ":" in target.host else socket.AF_INET
     if FAMILIES[family] not in (socket.AF_UNSPEC, kind):
         raise Unresolved(f"{target.host} is not an IPv{family} address.")
     return [Address(kind, target.host, target.port)]
 
 
-def _lookup(host: str, port: int, family: str) -> list[Address]:
+def lookup(host: str, port: int, family: str) -> list[Address]:
+    """The name's addresses by the system's resolver: blocking, unchecked; raises Unresolved."""
     try:
         # The dot makes the name absolute: no search domain of ours is tried.
         rows = socket.getaddrinfo(
@@ -142,11 +113,11 @@ def _why(host: str, error: Exception) -> str:
 
 def _resolve_blocking(target: Target, guard: Guard, family: str, timeout_s: float) -> list[Address]:
     if target.is_literal:
-        return _literal(target, guard, family)
+        return literal(target, guard, family)
     # getaddrinfo knows no timeout: it waits in a thread of its own, which may be left behind.
     pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="resolve")
     try:
-        future = pool.submit(_lookup, target.host, target.port, family)
+        future = pool.submit(lookup, target.host, target.port, family)
         return permitted(future.result(timeout_s), target, guard)
     except FutureTimeout:
         raise TimeoutError(f"The name {target.host} was not resolved in time.") from None
@@ -160,9 +131,9 @@ def _new_socket(address: Address) -> socket.socket:
     return sock
 
 
-def _check_peer(sock: socket.socket, address: Address, guard: Guard) -> None:
+def check_peer(peer: tuple[Any, ...], address: Address, target: Target, guard: Guard) -> None:
     """The connected peer is what was checked, whatever routing or rebinding did in between."""
-    ip, port = sock.getpeername()[:2]
+    ip, port = peer[:2]
     if (ip, port) != (address.ip, address.port):
-        guard.check_address(str(ip), int(port))
+        guard.check_address(str(ip), int(port), use=target.use)
         raise Blocked("peer", "The connected peer is not the address that was checked.")

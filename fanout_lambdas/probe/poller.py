@@ -1,0 +1,158 @@
+"""Drives probes: coroutines that wait for sockets on one epoll, which itself is one descriptor in
+asyncio's loop. A wait so costs no future, no task and no selector call of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import select
+import types
+from collections.abc import Coroutine, Generator
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+# Edge-triggered and both ways: a socket is registered once, whatever it waits for later. Hence the rule of
+# all who wait: first try, and only after "would block" wait; a wake-up means "try again", nothing more.
+_EVENTS = select.EPOLLIN | select.EPOLLOUT | select.EPOLLET
+_MOST_EVENTS = 64  # between two looks at the timers, so that deadlines stay sharp on a busy loop
+_EVENT: Any = object()
+
+
+class _Expired(BaseException):
+    """The deadline, thrown into a run. No handler of errors inside it takes this for its own."""
+
+
+class Poller:
+    """One per process and event loop; binds itself to the loop of its first run."""
+
+    def __init__(self) -> None:
+        self._epoll = select.epoll()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._runs: dict[int, _Run] = {}
+        self.current: _Run | None = None
+
+    async def run(self, coroutine: Coroutine[Any, Any, T], timeout_s: float) -> T:
+        """The coroutine's result; raises what it raises, and TimeoutError at its deadline.
+
+        Inside, `ready()`, asyncio's futures and tasks and `asyncio.sleep` may be awaited. There is
+        no current task, so asyncio.timeout has no place there: this deadline is the only one.
+        """
+        loop = asyncio.get_running_loop()
+        if self._loop is None:
+            self._loop = loop
+            loop.add_reader(self._epoll.fileno(), self._poll)
+        run = _Run(self, coroutine, loop)
+        timer = loop.call_later(timeout_s, run.expire)
+        run.step()
+        try:
+            result: T = await run.outcome
+            return result
+        finally:
+            timer.cancel()
+            run.end()
+
+    def watch(self, number: int) -> None:
+        """Events of this descriptor wake the run that is under way now."""
+        assert self.current is not None
+        self._epoll.register(number, _EVENTS)
+        self._runs[number] = self.current
+
+    def wake_at(self, when: float) -> asyncio.TimerHandle:
+        """Wake the run that is under way now at this loop time, if it waits then."""
+        assert self.current is not None
+        assert self._loop is not None
+        return self._loop.call_at(when, self.current.wake)
+
+    def forget(self, number: int) -> None:
+        """Call before the descriptor is closed; the kernel then takes it off the epoll itself."""
+        self._runs.pop(number, None)
+
+    def close(self) -> None:
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.remove_reader(self._epoll.fileno())
+        self._epoll.close()
+
+    def _poll(self) -> None:
+        runs = self._runs
+        for number, _ in self._epoll.poll(0, _MOST_EVENTS):
+            run = runs.get(number)
+            if run is not None:
+                run.wake()
+
+
+class _Run:
+    """One coroutine under way."""
+
+    __slots__ = ("_awaited", "_coroutine", "_listening", "_loop", "_poller", "_soon", "outcome")
+
+    def __init__(
+        self, poller: Poller, coroutine: Coroutine[Any, Any, Any], loop: asyncio.AbstractEventLoop
+    ) -> None:
+        self.outcome: asyncio.Future[Any] = loop.create_future()
+        self._poller = poller
+        self._coroutine = coroutine
+        self._loop = loop
+        self._listening = False
+        self._awaited: asyncio.Future[Any] | None = None
+        self._soon: asyncio.Handle | None = None
+
+    def wake(self) -> None:
+        """Something happened on one of its sockets, or a time it asked for has come."""
+        if self._listening:
+            self.step()
+
+    def expire(self) -> None:
+        """Its deadline has come."""
+        self._stop_waiting()
+        self.step(_Expired())
+
+    def end(self) -> None:
+        """Nobody waits for its outcome any more."""
+        self._stop_waiting()
+        self._coroutine.close()
+
+    def step(self, error: BaseException | None = None) -> None:
+        if self.outcome.done():  # its caller was cancelled
+            return
+        self._listening = False
+        self._awaited = self._soon = None
+        self._poller.current = self
+        try:
+            waits_for = self._coroutine.throw(error) if error else self._coroutine.send(None)
+        except StopIteration as stop:
+            self.outcome.set_result(stop.value)
+        except _Expired:
+            self.outcome.set_exception(TimeoutError())
+        except asyncio.CancelledError:
+            self.outcome.cancel()
+        except Exception as failure:
+            self.outcome.set_exception(failure)
+        else:
+            if error:  # it wants to wait after its deadline
+                self.outcome.set_exception(TimeoutError())
+            elif waits_for is _EVENT:
+                self._listening = True
+            elif waits_for is None:  # asyncio.sleep(0)
+                self._soon = self._loop.call_soon(self.step)
+            else:
+                waits_for._asyncio_future_blocking = False
+                waits_for.add_done_callback(self._resume)
+                self._awaited = waits_for
+        finally:
+            self._poller.current = None
+
+    def _stop_waiting(self) -> None:
+        if self._awaited is not None:
+            self._awaited.remove_done_callback(self._resume)
+            self._awaited.cancel()
+        if self._soon is not None:
+            self._soon.cancel()
+
+    def _resume(self, awaited: asyncio.Future[Any]) -> None:
+        self.step()
+
+
+@types.coroutine
+def ready() -> Generator[Any, None, None]:
+    """Wait for the next event on the run's sockets. It may be one that is already over."""
+    yield _EVENT
