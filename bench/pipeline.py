@@ -17,10 +17,11 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from bench.accounting import MINUTE_S, Account, Key, Minute, planned_slots
 from bench.cpu import Meter, per_minute
+from bench.ending import ending_on_signals
 from bench.installation import InstallationFailed
 from bench.kills import PARTS, Kill, do_kills, plan_kills
 from bench.report import Bar, Report
-from bench.rig import Rig, ending_on_signals, rig
+from bench.rig import Rig, rig
 
 SETTLE_S = 100
 """After the last minute: 60 s for late answers, the watch's own time to account for the rest."""

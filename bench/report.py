@@ -73,9 +73,16 @@ class Report:
         )
         return all(bar.met for bar in bars)
 
-    def machine(self, *, repetitions: str, command: str) -> dict[str, Any]:
-        """Say where and how this was measured."""
-        found = {"command": command, "repetitions": repetitions, **machine()}
+    def machine(
+        self, *, repetitions: str, command: str, versions: Mapping[str, str] | None = None
+    ) -> dict[str, Any]:
+        """Say where and how this was measured; `versions` of what this benchmark alone uses."""
+        found = {
+            "command": command,
+            "repetitions": repetitions,
+            **machine(),
+            **(versions or {}),
+        }
         self.say("Measured on")
         for name, value in found.items():
             self.say(f"  {name:<18} {value}")
@@ -121,7 +128,8 @@ def _processor() -> str:
 
 def _text(value: object) -> str:
     if isinstance(value, float):
-        return f"{value:,.1f}" if abs(value) < 100 else f"{value:,.0f}"
+        digits = 2 if abs(value) < 10 else 1 if abs(value) < 100 else 0
+        return f"{value:,.{digits}f}"
     if isinstance(value, int) and not isinstance(value, bool):
         return f"{value:,}"
     return str(value)

@@ -4,24 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
-import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from bench.accounting import MINUTE_S, Account, planned_slots
 from bench.cpu import Root
 from bench.ingest_log import IngestLog
 from bench.installation import Installation, temporary_folder
-from bench.targets.__main__ import NAME as TARGETS
-from uptime.embedded.places import PROJECT
-from uptime.embedded.processes import spawn
+from bench.targets.serving import NAME as TARGETS
+from bench.targets.serving import serving
 
 INGEST_PATH = "/ingest/v1/results"
 Say = Callable[[str], None]
@@ -86,13 +80,7 @@ def rig(
     with contextlib.ExitStack() as stack:
         folder = stack.enter_context(temporary_folder())
         say("starting the targets")
-        targets = spawn(
-            [sys.executable, "-m", "bench.targets", "--folder", str(folder)],
-            env=os.environ,
-            cwd=PROJECT,
-        )
-        stack.callback(_end, targets)
-        addresses = _addresses(folder, targets)
+        targets, addresses = stack.enter_context(serving(folder))
         own = {"UPTIME_CA_FILE": addresses["ca"], **(settings or {})}
         log = IngestLog() if log_ingest else None
         if log is not None:
@@ -105,36 +93,3 @@ def rig(
         stack.callback(installation.stop)
         installation.start()
         yield Rig(installation=installation, targets=targets, addresses=addresses, ingest_log=log)
-
-
-@contextlib.contextmanager
-def ending_on_signals() -> Iterator[None]:
-    """SIGTERM and SIGHUP end a run as Ctrl-C does, so that it cleans up."""
-
-    def end(sign: int, _frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    before = {sign: signal.signal(sign, end) for sign in (signal.SIGTERM, signal.SIGHUP)}
-    try:
-        yield
-    finally:
-        for sign, handler in before.items():
-            signal.signal(sign, handler)
-
-
-def _addresses(folder: Path, targets: subprocess.Popen[bytes]) -> dict[str, str]:
-    until = time.monotonic() + 30
-    while not (folder / TARGETS).exists():
-        if targets.poll() is not None or time.monotonic() > until:
-            raise RuntimeError("the targets did not start")
-        time.sleep(0.05)
-    return dict(json.loads((folder / TARGETS).read_text()))
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    process.terminate()
-    try:
-        process.wait(5)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()

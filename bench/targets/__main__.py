@@ -13,9 +13,9 @@ import ssl
 from pathlib import Path
 
 from bench.targets.certificates import make_certificates
+from bench.targets.serving import NAME
 from bench.targets.site import Memory, Site
 
-NAME = "targets.json"
 BACKLOG = 4096
 
 
@@ -34,26 +34,35 @@ def _listen() -> list[socket.socket]:
     return [first, second]
 
 
-async def serve(folder: Path) -> None:
-    """Listen on two free ports, tell them in targets.json, answer until SIGTERM."""
-    ca, server = make_certificates(folder)
+def _context(certificate: Path) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(server)
+    context.load_cert_chain(certificate)
     context.num_tickets = 0  # each probe makes a new connection and never resumes one
+    return context
+
+
+async def serve(folder: Path) -> None:
+    """Listen on three free ports, tell them in targets.json, answer until SIGTERM."""
+    certificates = make_certificates(folder)
     loop = asyncio.get_running_loop()
     memory = Memory()
-    plain, secure = _listen(), _listen()
+    plain, secure, rsa = _listen(), _listen(), _listen()
     servers = [
         await loop.create_server(
             lambda: Site(memory, loop), sock=listening, ssl=tls, backlog=BACKLOG
         )
-        for sockets, tls in ((plain, None), (secure, context))
+        for sockets, tls in (
+            (plain, None),
+            (secure, _context(certificates.ecdsa)),
+            (rsa, _context(certificates.rsa)),
+        )
         for listening in sockets
     ]
     addresses = {
         "http": f"http://127.0.0.1:{plain[0].getsockname()[1]}",
         "https": f"https://localhost:{secure[0].getsockname()[1]}",
-        "ca": str(ca),
+        "https_rsa": f"https://localhost:{rsa[0].getsockname()[1]}",
+        "ca": str(certificates.ca),
     }
     draft = folder / f"{NAME}.draft"
     draft.write_text(json.dumps(addresses))

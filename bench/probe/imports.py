@@ -1,0 +1,56 @@
+"""What a cold start pays before the first probe: importing the worker in a fresh interpreter."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from statistics import median
+
+from uptime.embedded.places import PROJECT
+
+_TIMED = """
+from time import perf_counter as now
+began = now()
+import fanout_lambdas.worker
+print((now() - began) * 1000)
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImportTime:
+    """Medians in ms: the import alone, and a whole process that does nothing else, with and without it."""
+
+    import_ms: float
+    low_ms: float
+    high_ms: float
+    process_ms: float
+    bare_ms: float
+
+
+def measure_import(repetitions: int) -> ImportTime:
+    """Fresh processes, one after the other; the first run of each fills the file cache."""
+    inside, whole, bare = [], [], []
+    for turn in range(repetitions + 1):
+        wall, said = _timed(_TIMED)
+        without, _ = _timed("pass")
+        if turn:
+            inside.append(float(said))
+            whole.append(wall)
+            bare.append(without)
+    return ImportTime(
+        import_ms=median(inside),
+        low_ms=min(inside),
+        high_ms=max(inside),
+        process_ms=median(whole),
+        bare_ms=median(bare),
+    )
+
+
+def _timed(source: str) -> tuple[float, str]:
+    began = time.perf_counter()
+    done = subprocess.run(
+        [sys.executable, "-c", source], cwd=PROJECT, capture_output=True, text=True, check=True
+    )
+    return (time.perf_counter() - began) * 1_000, done.stdout
