@@ -9,7 +9,6 @@ import os
 import socket
 import ssl
 import time
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -22,14 +21,12 @@ from fanout_lambdas.shared.guarded_connect import (
     Address,
     check_peer,
     literal,
-    lookup,
     permitted,
 )
 from fanout_lambdas.shared.netguard import Guard, Target
 
 # RFC 8305, section 5: an address that is silent for so long is joined by the next one.
 ATTEMPT_DELAY_S = 0.25
-_RESOLVER_THREADS = 64  # a hung name server holds one thread for as long as its own timeout
 _NO_ROUTE = frozenset(
     (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 )
@@ -45,8 +42,7 @@ class Resolver(Protocol):
     async def resolve(self, target: Target, family: str) -> list[Address]:
         """All addresses of `target.host` in the order to try them, not yet guarded; `family` is
         "any", "4" or "6". Raises Unresolved. Cancelled at the probe's deadline."""
-
-    def close(self) -> None: ...
+        ...
 
 
 @dataclass(slots=True, kw_only=True)
@@ -73,7 +69,6 @@ class Connector:
         self._contexts = TlsContexts(ca_file)
 
     def close(self) -> None:
-        self._resolver.close()
         self.poller.close()
 
     async def open(self, flight: Flight) -> Stream:
@@ -207,20 +202,6 @@ class Stream:
     def close(self) -> None:
         self._poller.forget(self._sock.fileno())
         self._sock.close()
-
-
-class PoolResolver:
-    """The system's resolver in threads."""
-
-    def __init__(self) -> None:
-        self._pool = ThreadPoolExecutor(_RESOLVER_THREADS, thread_name_prefix="resolve")
-
-    async def resolve(self, target: Target, family: str) -> list[Address]:
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._pool, lookup, target.host, target.port, family)
-
-    def close(self) -> None:
-        self._pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _most_telling(failures: list[OSError]) -> OSError:

@@ -10,8 +10,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from fanout_lambdas.probe.connection import Connector, PoolResolver
+from fanout_lambdas.probe.connection import Connector
 from fanout_lambdas.probe.kinds import Kit, probers
+from fanout_lambdas.probe.name_servers import NameServer
+from fanout_lambdas.probe.resolver import Resolver
 from fanout_lambdas.sealing import SECRET_FIELDS, SealBroken, Sealer
 from fanout_lambdas.shared.contracts import (
     Batch,
@@ -55,12 +57,13 @@ class ProbeEngine:
         user_agent: str,
         in_flight: int = DEFAULT_IN_FLIGHT,
         ca_file: str | None = None,
+        name_servers: Sequence[NameServer] = (),
         clock: Clock = time.time,
     ) -> None:
         self.in_flight = in_flight
         self._clock = clock
         self._slots = asyncio.Semaphore(in_flight)
-        self._connector = Connector(guard=guard, resolver=PoolResolver(), ca_file=ca_file)
+        self._connector = Connector(guard=guard, resolver=Resolver(name_servers), ca_file=ca_file)
         self._probers = probers(
             Kit(
                 guard=guard,

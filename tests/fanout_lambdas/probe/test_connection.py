@@ -10,7 +10,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from fanout_lambdas.probe.connection import Connector, Flight, PoolResolver, Resolver
+from fanout_lambdas.probe import resolver
+from fanout_lambdas.probe.connection import Connector, Flight, Resolver
 from fanout_lambdas.probe.phases import Stopwatch
 from fanout_lambdas.shared.guarded_connect import Address, Unresolved
 from fanout_lambdas.shared.netguard import AllowList, Blocked, Guard, Target, parse_url
@@ -28,9 +29,6 @@ class Fixed:
 
     async def resolve(self, target: Target, family: str) -> list[Address]:
         return self.addresses
-
-    def close(self) -> None:
-        """Holds nothing."""
 
 
 class Hung(Fixed):
@@ -86,7 +84,7 @@ def silent() -> Iterator[int]:
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
 def test_literal_and_name_are_connected(host: str) -> None:
     with serve(replies(answer())) as target:
-        flight = connect(parse_url(target.url(host=host)), PoolResolver(), family="4")
+        flight = connect(parse_url(target.url(host=host)), resolver.Resolver(), family="4")
     assert flight.remote_address == "127.0.0.1"
 
 
