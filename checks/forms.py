@@ -10,10 +10,10 @@ from typing import Any, Final
 from django import forms
 from django.core.exceptions import ValidationError
 
+from checks.drafts import settings_of
 from checks.masking import MASK
 from checks.models import Check, Family, Method, Region
 from checks.models.check import INTERVALS_S
-from checks.services import settings_of
 from checks.validation import DEFAULTS
 from clients.models import Client
 

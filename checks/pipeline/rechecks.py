@@ -13,7 +13,8 @@ from django.db import connection, transaction
 
 from checks.models import ExtraSlot
 from checks.pipeline.beliefs import at
-from checks.pipeline.snapshot import canary_requests, check_plans
+from checks.pipeline.plans import check_plans
+from checks.pipeline.snapshot import canary_requests
 from fanout_lambdas.invoke import Invoker
 from fanout_lambdas.planning import PlannedSlot, plan_extra
 from fanout_lambdas.shared.contracts import EXTRA_BATCHES_FROM

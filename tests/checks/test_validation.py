@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from django.core.exceptions import ValidationError
 
-from checks.validation import DEFAULTS, FIELDS, Bounds, clean_fields
-from fanout_lambdas.shared.contracts import Probe
+from checks.manual import probe_of
+from checks.validation import DEFAULTS, Bounds, clean_fields
 from fanout_lambdas.shared.netguard import AllowList, Guard
 
 BOUNDS = Bounds(
@@ -117,8 +117,15 @@ def test_a_change_is_judged_with_what_the_check_has() -> None:
     assert set(error.value.error_dict) == {"quorum"}
 
 
-def test_the_defaults_are_what_a_worker_accepts() -> None:
-    probe_fields = {name: DEFAULTS[name] for name in FIELDS if name in DEFAULTS}
-    for name in ("interval_s", "rotate", "down_after", "up_after", "quorum", "expected_status"):
-        del probe_fields[name]
-    Probe.from_json({"check_id": 1, "slot": 0, "url": "http://example.com/", **probe_fields})
+TARGETS = {
+    "http": "https://example.com/",
+    "tcp": "tcp://example.com:8443",
+    "tls": "tls://example.com",
+    "dns": "dns://example.com",
+}
+
+
+@pytest.mark.parametrize("kind", TARGETS)
+def test_the_defaults_are_what_a_worker_accepts(kind: str) -> None:
+    probe = probe_of({**DEFAULTS, "kind": kind, "url": TARGETS[kind]}, check_id=1, slot=0)
+    assert (probe.kind, probe.url, probe.timeout_ms) == (kind, TARGETS[kind], 10_000)

@@ -11,7 +11,8 @@ from django.test.utils import CaptureQueriesContext
 
 from checks.models import Check, MinuteRun, Region, RegionState
 from checks.models.result import OUTCOMES, REASONS
-from checks.pipeline.snapshot import check_plans, take_snapshot
+from checks.pipeline.plans import check_plans
+from checks.pipeline.snapshot import take_snapshot
 from fanout_lambdas.objectstore import ObjectStore, snapshot_key
 from fanout_lambdas.planning import BATCHED, plan_batches
 from fanout_lambdas.sealing import Sealer, new_key
