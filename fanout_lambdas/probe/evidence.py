@@ -6,6 +6,7 @@ import base64
 import re
 from collections.abc import Iterable
 
+from fanout_lambdas.probe.escapes import unescaped
 from fanout_lambdas.shared.contracts import MAX_EVIDENCE_BODY, Evidence, Probe
 
 HIDDEN = "[hidden]"
@@ -28,6 +29,10 @@ def secrets_of(probe: Probe) -> list[str]:
         found |= {probe.auth.password, probe.auth.token, base64.b64encode(pair).decode()}
     if probe.body:
         found.add(probe.body)
+    if probe.send:
+        # A password in it may be echoed alone; what the check expects to read is none.
+        said = unescaped(probe.send).decode("utf-8", "replace")
+        found |= {said, *(word for word in said.split() if word not in probe.expect)}
     return sorted((text for text in found if len(text) >= _SHORTEST_SECRET), key=len, reverse=True)
 
 

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from fanout_lambdas.probe.certificate import CertificateProber
 from fanout_lambdas.probe.connection import Connector
 from fanout_lambdas.probe.http import HttpProber
-from fanout_lambdas.probe.transport import ProbeTransport
+from fanout_lambdas.probe.tcp import TcpProber
 from fanout_lambdas.shared.contracts import Probe, Result
 from fanout_lambdas.shared.netguard import Guard
 
@@ -32,10 +33,7 @@ class Kit:
 def probers(kit: Kit) -> Mapping[str, Prober]:
     """One prober for each kind that reaches a worker; a new kind is one line here."""
     return {
-        "http": HttpProber(
-            transport=ProbeTransport(kit.connector),
-            poller=kit.connector.poller,
-            guard=kit.guard,
-            user_agent=kit.user_agent,
-        ),
+        "http": HttpProber(connector=kit.connector, guard=kit.guard, user_agent=kit.user_agent),
+        "tcp": TcpProber(connector=kit.connector, guard=kit.guard),
+        "tls": CertificateProber(connector=kit.connector, guard=kit.guard),
     }

@@ -1,0 +1,93 @@
+"""One TCP probe: connect, say what the check says, and look for what must come back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from fanout_lambdas.probe import phases
+from fanout_lambdas.probe.attempt import Attempt
+from fanout_lambdas.probe.connection import Connector
+from fanout_lambdas.probe.escapes import unescaped
+from fanout_lambdas.probe.evidence import gather, scrub, secrets_of
+from fanout_lambdas.probe.transport import NoAnswer
+from fanout_lambdas.probe.verdicts import Verdict, latency, quoted, verdict
+from fanout_lambdas.shared.contracts import Evidence, Outcome, Probe, Reason, Result
+from fanout_lambdas.shared.netguard import Guard, Target
+
+MAX_RECEIVED = 64 * 1024  # what is expected has to stand within so many bytes
+_READ_BYTES = 16 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TcpProber:
+    """Probes of kind "tcp". Without `send` and `expect` a connection that stands is enough; with
+    `expect` the answer is read until it is found, or to its end, to 64 kB, or to the deadline."""
+
+    connector: Connector
+    guard: Guard
+
+    async def probe(self, probe: Probe, *, lag_us: int = 0) -> Result:
+        """Never raises (except when cancelled) and never outlives the probe's timeout."""
+        attempt = Attempt(probe=probe, lag_us=lag_us)
+        try:
+            target = self.guard.check_url(probe.url, kind=probe.kind, sends=bool(probe.send))
+            talk = self._talk(attempt, target)
+            await self.connector.poller.run(talk, probe.timeout_ms / 1_000)
+        except TimeoutError as error:
+            # Something came, only not what was expected: that says more than "timed out".
+            if not attempt.received:
+                return attempt.failed(error)
+        except Exception as error:
+            return attempt.failed(error, evidence=_evidence(attempt))
+        total_us = attempt.watch.total_us()
+        verdicts = [*_expectation(attempt), *latency(probe, total_us)]
+        is_found = all(each.outcome is not Outcome.DOWN or each.assertion.ok for each in verdicts)
+        return attempt.judged(
+            verdicts, total_us=total_us, evidence=None if is_found else _evidence(attempt)
+        )
+
+    async def _talk(self, attempt: Attempt, target: Target) -> None:
+        probe, watch = attempt.probe, attempt.watch
+        stream = await self.connector.open(attempt.fly(target))
+        try:
+            if probe.send:
+                watch.enter(phases.SEND)
+                await stream.write(unescaped(probe.send))
+            if not probe.expect:
+                return
+            wanted, received = unescaped(probe.expect), attempt.received
+            watch.enter(phases.WAIT)
+            while len(received) < MAX_RECEIVED:
+                part = await stream.read(min(_READ_BYTES, MAX_RECEIVED - len(received)))
+                watch.enter(phases.RECEIVE)
+                if not part:
+                    break
+                searched = max(0, len(received) - len(wanted) + 1)
+                received += part
+                if received.find(wanted, searched) >= 0:
+                    return
+            if not received:
+                raise NoAnswer("The server closed the connection without an answer.")
+        finally:
+            stream.close()
+
+
+def _expectation(attempt: Attempt) -> list[Verdict]:
+    probe, received = attempt.probe, attempt.received
+    if not probe.expect:
+        return []
+    ok = unescaped(probe.expect) in received
+    got = _shown(scrub(received[:1_024].decode("utf-8", "replace"), secrets_of(probe)))
+    message = f"Expected {quoted(probe.expect)}, got {quoted(got, 120)}."
+    return [verdict("expect", probe.expect, got, ok, Reason.KEYWORD, message)]
+
+
+def _evidence(attempt: Attempt) -> Evidence | None:
+    if not attempt.received:
+        return None
+    return gather((), bytes(attempt.received), "utf-8", attempt.probe)
+
+
+def _shown(text: str) -> str:
+    """On one line: control characters would make a mess of a page or a mail."""
+    return "".join(char if char.isprintable() else " " for char in text).strip()
