@@ -1,12 +1,12 @@
 """What is known of checks over a period: measured time, outages, speed by the hour; and from these uptime (rule 13).
 
-Three queries for any number of checks: hours from `rollup_hour`, the rest from single results, and incidents. Pages
-and API take their figures from here.
+Three queries for any number of checks: hours from `rollup_hour`, the rest from single results, and incidents; and one
+more for heartbeats. Pages and API take their figures from here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -14,7 +14,7 @@ from django.db import connection
 from django.db.models import Q
 
 from checks.history.uptime import Span, Uptime, union, uptime
-from checks.models import Check, Incident
+from checks.models import Check, HeartbeatSpan, Incident, Kind
 from checks.models.result import OUTCOME_OF, OUTCOMES
 from checks.schedules import EACH_SLOT, EVER, KEPT, Schedule, schedules_of, slot_values
 from clients.models import Client
@@ -50,6 +50,8 @@ class Record:
     """The check's first slot: before it nothing could be measured."""
     paused: int | None
     now: int
+    steady: bool = False
+    """A heartbeat: measured up to this second, for its silence says something too."""
     measured: list[Span] = field(default_factory=list)
     """The time that good and bad results stand for."""
     outages: list[Span] = field(default_factory=list)
@@ -78,6 +80,8 @@ class Record:
 
     def _end(self) -> int:
         """The slot under way counts when its result is there; figures so change once a slot."""
+        if self.steady:
+            return self.now
         current = self.schedules[-1]
         slot = self.now - (self.now - current.phase_s) % current.interval_s
         newest = max((end for _, end in self.measured), default=0)
@@ -101,8 +105,20 @@ def records_of(
     recent: timedelta = timedelta(0),
 ) -> dict[int, Record]:
     """For each check its record since `start`; at least `recent` of it is read singly."""
-    if not checks:
-        return {}
+    beats = [check for check in checks if check.kind == Kind.HEARTBEAT]
+    probed = [check for check in checks if check.kind != Kind.HEARTBEAT]
+    records = _of_probed(client, probed, start=start, now=now, recent=recent) if probed else {}
+    if beats:
+        records |= _of_heartbeats(client, beats, start=start, now=now)
+    _add_outages(client, records, start=start, now=now)
+    for check in beats:
+        records[check.pk].recent.extend(_recent(records[check.pk], recent))
+    return records
+
+
+def _of_probed(
+    client: Client, checks: Sequence[Check], *, start: datetime, now: datetime, recent: timedelta
+) -> dict[int, Record]:
     # A rare check's result before the period stands for time inside it.
     reach = start - timedelta(seconds=max(check.interval_s for check in checks))
     schedules = schedules_of(client, checks, since=reach)
@@ -119,8 +135,39 @@ def records_of(
     end = _second(now) + 1
     single = [(_second(hour), min(_second(hour + HOUR), end)) for hour in open_hours]
     _add_single(client, records, union([*single, (_second(now - recent), end)]))
-    _add_outages(client, records, start=start, now=now)
     return records
+
+
+def _of_heartbeats(
+    client: Client, checks: Sequence[Check], *, start: datetime, now: datetime
+) -> dict[int, Record]:
+    """Rule 15: measured from the first call on, less pauses and the deadlines that we could not have heard."""
+    schedules = schedules_of(client, checks, since=start)
+    watched: dict[int, list[Span]] = {check.pk: [] for check in checks}
+    spans = HeartbeatSpan.objects.for_client(client).filter(subject__in=checks, since__lt=now)
+    for check_id, since, until in spans.values_list("subject_id", "since", "until"):
+        watched[check_id].append((_second(since), _second(until or now)))
+    return {
+        check.pk: Record(
+            schedules=schedules[check.pk],
+            born=min((since for since, _ in watched[check.pk]), default=_second(now)),
+            paused=_second(check.paused_at) if check.paused_at else None,
+            now=_second(now),
+            steady=True,
+            measured=watched[check.pk],
+        )
+        for check in checks
+    }
+
+
+def _recent(record: Record, recent: timedelta) -> Iterator[tuple[Span, Outcome]]:
+    """What a heartbeat was, up to the end of the minute under way; an outage within it is the worse word."""
+    begin, end = record.now - int(recent.total_seconds()), record.now - record.now % 60 + 60
+    for spans, outcome in ((record.measured, Outcome.UP), (record.outages, Outcome.DOWN)):
+        for first, last in spans:
+            shown = max(first, begin), end if last >= record.now else last
+            if shown[0] < shown[1]:
+                yield shown, outcome
 
 
 def _add_hours(

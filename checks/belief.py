@@ -58,6 +58,8 @@ class Policy:
     up_after: int = 2
     quorum: int | None = None
     """None means the majority of the regions."""
+    heartbeat: bool = False
+    """Between its calls a heartbeat is silent by right: silence is judged by its own rule (15)."""
 
     @property
     def needed(self) -> int:

@@ -37,7 +37,7 @@ def quiet_s(before: int, after: int, *, cadence_s: int, windows: Sequence[Window
 
 def is_silent(belief: Belief, policy: Policy, *, now: int, windows: Sequence[Window] = ()) -> bool:
     """Rule 11: nothing evaluated for 3 cadences and at least 3 minutes, maintenance left out."""
-    if belief.state is State.PAUSED:
+    if belief.state is State.PAUSED or policy.heartbeat:
         return False
     memories = belief.regions.values()
     newest = [

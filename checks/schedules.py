@@ -7,12 +7,12 @@ time, which would read the rows of every check. A changed interval moves the slo
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import product
 from typing import Any, Final
 
-from checks.models import Check
+from checks.models import Check, Kind
 from clients.models import AuditEvent, Client
 from fanout_lambdas.shared.slots import GRID_S, phase, slots_between
 
@@ -36,12 +36,16 @@ cross join lateral (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Schedule:
-    """One check's interval, in force from one second up to, but without, another."""
+    """One check's interval, in force from one second up to, but without, another.
+
+    A heartbeat's results come when its job calls: `anytime`, on any point of the grid.
+    """
 
     check_id: int
     interval_s: int
     since: int = 0
     until: int = EVER
+    anytime: bool = False
 
     @property
     def phase_s(self) -> int:
@@ -49,7 +53,7 @@ class Schedule:
 
     def slots(self, start: int, end: int, *, rechecks: bool = False) -> range:
         """Its slots in [start, end); with rechecks every point of its 10-second grid."""
-        every = GRID_S if rechecks else self.interval_s
+        every = GRID_S if rechecks or self.anytime else self.interval_s
         return slots_between(
             every, self.phase_s % every, max(start, self.since), min(end, self.until)
         )
@@ -76,12 +80,15 @@ def schedules_of(
 
 
 def _schedules(check: Check, changes: Sequence[tuple[int, int]]) -> list[Schedule]:
+    own = Schedule(
+        check_id=check.pk, interval_s=check.interval_s, anytime=check.kind == Kind.HEARTBEAT
+    )
     found, since = [], 0
     for at, before in changes:
         until = at + TAKEN_UP_S
-        found.append(Schedule(check_id=check.pk, interval_s=before, since=since, until=until))
+        found.append(replace(own, interval_s=before, since=since, until=until))
         since = at
-    return [*found, Schedule(check_id=check.pk, interval_s=check.interval_s, since=since)]
+    return [*found, replace(own, since=since)]
 
 
 def slot_values(

@@ -44,6 +44,9 @@ TENANT_MODELS = [
 ACROSS_CLIENTS = {
     "checks/pipeline/": "the pipeline works on all checks",
     "checks/history/": "so do rollups and retention",
+    "checks/heartbeats/calls.py": "the key of a call is what names the client",
+    "checks/heartbeats/overdue.py": "judges what is due, whoever it belongs to",
+    "checks/heartbeats/watched.py": "a part of the pipeline's verbs",
     "provisioning/": "writes across apps",
     "uptime/": "jobs",
     "dashboard/selectors/": "operators' pages",

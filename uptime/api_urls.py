@@ -10,6 +10,7 @@ from rest_framework.routers import SimpleRouter
 
 from alerts.api import ChannelViewSet, DeliveryViewSet
 from checks.api import CheckViewSet, IncidentViewSet
+from checks.heartbeats.api import HeartbeatViewSet
 from clients.api import MeView, NoSuchRoute
 from clients.schema import ApiKeyScheme
 
@@ -19,6 +20,9 @@ __all__ = ["ApiKeyScheme", "urlpatterns"]
 docs = csp_update({"style-src": [SELF, UNSAFE_INLINE]})(
     SpectacularSwaggerSplitView.as_view(url_name="api-schema")
 )
+
+pings = HeartbeatViewSet.as_view({"get": "list"})
+ping_key = HeartbeatViewSet.as_view({"post": "rotate"})
 
 router = SimpleRouter()
 router.trailing_slash = "/?"
@@ -31,6 +35,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("schema/", SpectacularAPIView.as_view(), name="api-schema"),
     path("docs/", docs, name="api-docs"),
     re_path(r"^me/?$", MeView.as_view(), name="api-me"),
+    re_path(r"^checks/(?P<pk>[0-9]{1,18})/pings/?$", pings, name="api-pings"),
+    re_path(r"^checks/(?P<pk>[0-9]{1,18})/ping-key/?$", ping_key, name="api-ping-key"),
     *router.urls,
     re_path(r"", NoSuchRoute.as_view(), name="api-nothing"),
 ]

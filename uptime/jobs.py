@@ -21,6 +21,8 @@ from django.utils import timezone
 
 from alerts.delivery import deliver_due
 from alerts.outbox import enqueue_deliveries
+from checks.heartbeats.health import listen
+from checks.heartbeats.overdue import judge_overdue
 from checks.history.partitions import ensure_partitions
 from checks.history.retention import drop_old_partitions
 from checks.history.retention import prune as prune_old
@@ -44,6 +46,7 @@ PREPARE_FROM_S = 30
 """The next minute is prepared from this second on: late enough that a change reaches probes within 90 s, early enough
 for a slow snapshot. A caller that comes only once a minute prepares it whenever it comes."""
 QUEUE = "jobs"
+HEARTBEATS_EVERY_S = 10
 SENDERS_AT_ONCE = 2
 """Delivery may hang on a receiver for a while; it never takes more than these threads from the other jobs."""
 
@@ -123,6 +126,15 @@ def recheck(event: object = None, context: object = None) -> None:
     report = send_due(now=timezone.now(), invoker=invoker())
     if report.slots:
         logger.info("recheck %s", report)
+
+
+def heartbeats(event: object = None, context: object = None) -> None:
+    """Hear whether jobs can reach us, then judge the heartbeats that were not heard in time."""
+    now = timezone.now()
+    listen(now=now, every_s=MINUTE_S if event is not None else HEARTBEATS_EVERY_S)
+    report = judge_overdue(now=now)
+    if report.down or report.void:
+        logger.info("heartbeats %s", report)
 
 
 def deliver(event: object = None, context: object = None) -> None:
@@ -207,6 +219,7 @@ app.conf.beat_schedule = {}
 _register(tick, 10.0, expires_s=9)
 _register(watch, 10.0, expires_s=9)
 _register(recheck, 5.0, expires_s=4)
+_register(heartbeats, float(HEARTBEATS_EVERY_S), expires_s=HEARTBEATS_EVERY_S - 1)
 _register(deliver, 5.0, expires_s=4)
 _register(drain_spool, 15.0, expires_s=14)
 _register(rollup, crontab(minute="6-59/10"), expires_s=300)

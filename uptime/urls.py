@@ -10,6 +10,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("accounts/", include("allauth.urls")),
     path("ingest/v1/results", ingest_results, name="ingest"),
     path("api/v1/", include("uptime.api_urls")),
+    path("", include("checks.heartbeats.urls")),
     path("", include("clients.urls")),
     path("", include("checks.urls")),
     path("", include("alerts.urls")),

@@ -33,6 +33,8 @@ KEEP_OBJECTS = timedelta(hours=2)
 KEEP_RUNS = timedelta(days=30)
 KEEP_BATCH_REPORTS = timedelta(days=2)
 KEEP_EXTRA_SLOTS = timedelta(days=2)
+KEEP_HEALTH = timedelta(days=62)
+"""Longer than the longest grace."""
 MOST_ROWS = 50_000
 """In one call; the next one goes on."""
 _OVER = (
@@ -40,6 +42,7 @@ _OVER = (
     ("checks_batchreport", "minute", "true", KEEP_BATCH_REPORTS),
     ("checks_extraslot", "slot", "closed_at is not null", KEEP_EXTRA_SLOTS),
     ("checks_rolledhour", "hour", "true", KEEP_RUNS),
+    ("checks_pinghealth", "until", "true", KEEP_HEALTH),
 )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from checks.models.check import Check, Family, Kind, LatencyOutcome, Method, State
+from checks.models.heartbeat import Heartbeat, HeartbeatSpan, Ping, PingHealth
 from checks.models.incident import Event, Incident
 from checks.models.region import IngestKey, Region
 from checks.models.result import Evidence, Result, RolledHour, RollupHour
@@ -16,12 +17,16 @@ __all__ = [
     "Evidence",
     "ExtraSlot",
     "Family",
+    "Heartbeat",
+    "HeartbeatSpan",
     "Incident",
     "IngestKey",
     "Kind",
     "LatencyOutcome",
     "Method",
     "MinuteRun",
+    "Ping",
+    "PingHealth",
     "Region",
     "RegionState",
     "Result",

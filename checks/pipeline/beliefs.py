@@ -31,7 +31,7 @@ on conflict do nothing
 """
 READ = """
 select c.id, c.client_id, c.interval_s, c.regions, c.rotate, c.down_after, c.up_after, c.quorum,
-       c.state, extract(epoch from c.state_since)::bigint, i.id,
+       c.kind = 'heartbeat', c.state, extract(epoch from c.state_since)::bigint, i.id,
        extract(epoch from i.started_at)::bigint, extract(epoch from i.opened_at)::bigint
 from checks_check c
 left join checks_incident i on i.subject_id = c.id and i.resolved_at is null
@@ -93,7 +93,7 @@ def load_beliefs(check_ids: Iterable[int]) -> dict[int, Loaded]:
     loaded: dict[int, Loaded] = {}
     for row in checks:
         check_id, client_id, interval_s, codes, rotate, down_after, up_after, quorum = row[:8]
-        state, since, incident_id, started, opened = row[8:]
+        heartbeat, state, since, incident_id, started, opened = row[8:]
         belief = Belief(
             state=State(state),
             since=since,
@@ -111,6 +111,7 @@ def load_beliefs(check_ids: Iterable[int]) -> dict[int, Loaded]:
                 down_after=down_after,
                 up_after=up_after,
                 quorum=quorum,
+                heartbeat=heartbeat,
             ),
             belief=belief,
             before=belief,

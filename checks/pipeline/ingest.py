@@ -13,6 +13,7 @@ from django.db import connection, transaction
 
 from checks.models import Region
 from checks.models.result import OUTCOMES, REASONS
+from checks.pipeline.blocked import log_blocked
 from checks.pipeline.evaluate import evaluate
 from checks.pipeline.fresh import FreshResult
 from checks.pipeline.runs import RunCounts, count_results
@@ -76,7 +77,7 @@ def ingest_batch(parsed: ParsedBatch, *, region: Region, now: datetime) -> Inges
             _fresh(sound[key], owners[key[0]], region, batch)
             for key in sorted([*taken.inserted, *taken.replaced])
         ]
-        _keep_evidence(fresh)
+        keep_evidence(fresh)
         late = sum(now.timestamp() - result.slot > ANSWER_WITHIN_S for result in fresh)
         report = IngestReport(
             accepted=len(fresh),
@@ -87,11 +88,12 @@ def ingest_batch(parsed: ParsedBatch, *, region: Region, now: datetime) -> Inges
         )
         if _is_extra(batch):
             _close_extra_slots(sound, region, now)
-        _roll_again(fresh, now)
+        roll_again(fresh, now)
         evaluate(fresh, now=now)
         _report_batch(batch, region, report, now)
         # Last, because all batches of a minute meet at its run.
         count_results(_counts(fresh, taken, report, batch, now), region_id=region.id)
+    log_blocked(fresh)
     return report
 
 
@@ -180,7 +182,7 @@ def _document(result: Result) -> dict[str, Any]:
     return {name: shown[name] for name in names}
 
 
-def _keep_evidence(fresh: Sequence[FreshResult]) -> None:
+def keep_evidence(fresh: Sequence[FreshResult]) -> None:
     """What a result that is not plainly up had to show."""
     telling = [result for result in fresh if result.outcome is not Outcome.UP]
     if not telling:
@@ -220,7 +222,7 @@ def _close_extra_slots(keys: Iterable[Key], region: Region, now: datetime) -> No
         )
 
 
-def _roll_again(fresh: Iterable[FreshResult], now: datetime) -> None:
+def roll_again(fresh: Iterable[FreshResult], now: datetime) -> None:
     """Hours that were rolled up without these results are due once more."""
     closed_before = int((now - ROLLED_AFTER).timestamp())
     closed_before -= closed_before % 3600

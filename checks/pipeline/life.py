@@ -12,6 +12,7 @@ from datetime import datetime
 from django.db import connection
 
 from checks import state
+from checks.heartbeats import watched
 from checks.models import ExtraSlot
 from checks.pipeline.beliefs import Loaded, load_beliefs, write_beliefs
 from checks.pipeline.incidents import close_incident
@@ -30,6 +31,7 @@ def pause(check_id: int, *, now: datetime) -> None:
     ExtraSlot.objects.across_clients().filter(
         subject_id=check_id, closed_at=None, dispatched_at=None
     ).update(closed_at=now)
+    watched.stop(check_id, at=now)
 
 
 def resume(check_id: int, *, now: datetime) -> None:

@@ -186,6 +186,7 @@ def _silent_checks(now: datetime) -> list[int]:
             left join (select check_id, max(last_at) as at from region_state group by check_id) heard
               on heard.check_id = one.id
             where one.state in ('new', 'up', 'degraded') and one.paused_at is null
+              and one.kind <> 'heartbeat'
               and one.deleted_at is null and client.suspended_at is null
               and greatest(one.state_since, heard.at)
                 <= %s - make_interval(secs => greatest(%s * one.interval_s, %s))

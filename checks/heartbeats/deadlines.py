@@ -1,0 +1,40 @@
+"""Heartbeat rows and their deadlines: what is awaited next, written in one way by calls, silence and people."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from checks.heartbeats.schedule import Deadline, Schedule
+from checks.models import Check, Heartbeat
+
+
+def schedule_of(check: Check) -> Schedule:
+    return Schedule(
+        period_s=check.interval_s, grace_s=check.grace_s, cron=check.cron, zone=check.timezone
+    )
+
+
+def is_watched(check: Check) -> bool:
+    """Do its calls and its silence count? `check.client` is read."""
+    return (
+        check.deleted_at is None and check.paused_at is None and check.client.suspended_at is None
+    )
+
+
+def in_force(beat: Heartbeat) -> Deadline | None:
+    """The deadline that `beat.due_at` stands for."""
+    if beat.due_at is None:
+        return None
+    return schedule_of(beat.subject).deadline(beat.expected_at, started=beat.started_at)
+
+
+def expect(beat: Heartbeat, expected: datetime | None) -> None:
+    """Await the next call then; a run under way goes first, and None awaits nothing else."""
+    beat.expected_at = expected
+    deadline = schedule_of(beat.subject).deadline(expected, started=beat.started_at)
+    beat.due_at = None if deadline is None else deadline.due
+
+
+def expect_nothing(beat: Heartbeat) -> None:
+    """Nothing more is awaited than a call that ends the outage."""
+    beat.expected_at = beat.due_at = None

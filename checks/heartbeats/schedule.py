@@ -1,0 +1,115 @@
+"""When a heartbeat is expected and when it is due: period or cron, zone, grace, last call (rule 15). Pure.
+
+Cron is read as Debian's cron reads it: a fixed time that the spring change skips comes right after it, one that the
+autumn change repeats comes once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from zoneinfo import ZoneInfo, available_timezones
+
+from cronsim import CronSim, CronSimError
+
+from fanout_lambdas.shared.contracts import ContractError
+
+EARLY = timedelta(seconds=5)
+"""A call this little before a cron time counts for that time: the job's clock may be ahead of ours."""
+LONGEST_CRON = 100
+CRON_FIELDS = 5
+_SOME_DAY = datetime(2026, 1, 1, tzinfo=UTC)
+_UNITS = ((86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deadline:
+    """Between `start` and `due` the call had to come; `run`: the end of a run that had started at `start`."""
+
+    start: datetime
+    due: datetime
+    run: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Schedule:
+    """How often a job has to call: by `cron`, or every `period_s` where there is none."""
+
+    period_s: int
+    grace_s: int
+    cron: str = ""
+    zone: str = "UTC"
+
+    @property
+    def grace(self) -> timedelta:
+        return timedelta(seconds=self.grace_s)
+
+    def expected_after(self, called: datetime) -> datetime:
+        """When the call after this one is expected."""
+        if not self.cron:
+            return called + timedelta(seconds=self.period_s)
+        counted = called + EARLY
+        for each in CronSim(self.cron, counted.astimezone(ZoneInfo(self.zone))):
+            at = each.astimezone(UTC)
+            if at > counted:  # in the repeated hour of autumn the walk begins before it
+                return at
+        raise ValueError(f"the schedule {self.cron!r} never comes again")
+
+    def deadline(self, expected: datetime | None, *, started: datetime | None) -> Deadline | None:
+        """The deadline in force. A run under way has `grace_s` from its start: that it started is a sign of life.
+
+        None while nothing is awaited.
+        """
+        if started is not None:
+            return Deadline(start=started, due=started + self.grace, run=True)
+        if expected is not None:
+            return Deadline(start=expected, due=expected + self.grace)
+        return None
+
+
+def check_schedule(cron: str, timezone: str) -> None:
+    """ContractError for a cron text that nobody can follow, or a zone that does not exist; "" means no cron."""
+    if timezone not in _zones():
+        message = f'"{timezone[:64]}" is not a time zone. Write one like Europe/Berlin, or UTC.'
+        raise ContractError("timezone", "zone", message)
+    if not cron:
+        return
+    if len(cron) > LONGEST_CRON:
+        message = f"cron is longer than {LONGEST_CRON} characters."
+        raise ContractError("cron", "length", message)
+    if not cron.isascii() or len(cron.split()) != CRON_FIELDS:
+        message = (
+            "A cron expression has five fields: minute, hour, day of month, month, day of week."
+        )
+        raise ContractError("cron", "fields", message)
+    try:
+        next(CronSim(cron, _SOME_DAY))
+    except CronSimError as error:
+        wrong = str(error).removeprefix("Bad ")
+        raise ContractError(
+            "cron", "cron", f"The {wrong} of the cron expression is wrong."
+        ) from None
+    except StopIteration:
+        raise ContractError("cron", "never", "This cron expression never comes.") from None
+
+
+def words(period_s: int, cron: str, timezone: str) -> str:
+    """The schedule as people read it: "every 5 minutes", "cron 30 2 * * *, Europe/Berlin"."""
+    return f"cron {cron}, {timezone}" if cron else f"every {span_words(period_s, one=False)}"
+
+
+def span_words(seconds: int, *, one: bool = True) -> str:
+    """The two largest units: "1 hour 30 minutes"; without `one` a lone unit stands alone: "hour"."""
+    parts: list[str] = []
+    for size, unit in _UNITS:
+        count, seconds = divmod(seconds, size)
+        if count:
+            parts.append(f"{count} {unit}{'' if count == 1 else 's'}")
+    shown = " ".join(parts[:2]) or "0 seconds"
+    return shown if one or not shown.startswith("1 ") or len(parts) > 1 else shown[2:]
+
+
+@lru_cache(maxsize=1)
+def _zones() -> frozenset[str]:
+    return frozenset(available_timezones())
