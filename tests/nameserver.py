@@ -17,7 +17,7 @@ import dns.rdatatype
 import dns.rrset
 
 Zone = Mapping[str, str | Iterable[str]]
-"""`{"example.com A": "93.184.216.34", "example.com MX": ["10 mail.example.com."]}`"""
+"""Names need no last dot: `{"example.com A": "93.184.216.34", "example.com MX": ["10 mail.example.com"]}`"""
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,17 @@ class Query:
             message.answer.append(dns.rrset.from_text(name + ".", 60, "IN", "CNAME", target + "."))
             owner = target
         if records:
-            message.answer.append(dns.rrset.from_text(owner + ".", 60, "IN", self.kind, *records))
+            message.answer.append(
+                dns.rrset.from_text_list(
+                    owner + ".",
+                    60,
+                    "IN",
+                    self.kind,
+                    records,
+                    origin=dns.name.root,
+                    relativize=False,
+                )
+            )
         if truncated:
             message.flags |= dns.flags.TC
         return message.to_wire(max_size=65_535)

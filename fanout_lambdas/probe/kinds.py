@@ -8,7 +8,9 @@ from typing import Protocol
 
 from fanout_lambdas.probe.certificate import CertificateProber
 from fanout_lambdas.probe.connection import Connector
+from fanout_lambdas.probe.dns import DnsProber
 from fanout_lambdas.probe.http import HttpProber
+from fanout_lambdas.probe.resolver import Resolver
 from fanout_lambdas.probe.tcp import TcpProber
 from fanout_lambdas.shared.contracts import Probe, Result
 from fanout_lambdas.shared.netguard import Guard
@@ -28,6 +30,7 @@ class Kit:
     guard: Guard
     user_agent: str
     connector: Connector
+    resolver: Resolver
 
 
 def probers(kit: Kit) -> Mapping[str, Prober]:
@@ -36,4 +39,5 @@ def probers(kit: Kit) -> Mapping[str, Prober]:
         "http": HttpProber(connector=kit.connector, guard=kit.guard, user_agent=kit.user_agent),
         "tcp": TcpProber(connector=kit.connector, guard=kit.guard),
         "tls": CertificateProber(connector=kit.connector, guard=kit.guard),
+        "dns": DnsProber(guard=kit.guard, resolver=kit.resolver),
     }

@@ -25,16 +25,24 @@ PORT = 53
 # round; late answers of the earlier ones still count. After the last one it is given up.
 WAITS = (0.4, 0.8, 1.6, 3.2)
 _TCP_S = 3.0  # for the whole exchange over TCP
-_LARGEST_DATAGRAM = 65_535
+_MOST_BYTES = 16 * 1024  # of one answer; reading names in it costs time
+SILENT = "The name servers gave no answer for {name}."
+CUT_SHORT = (
+    "The name server's answer for {name} is cut short, and the whole one does not come over TCP."
+)
+TOO_LARGE = "The name server's answer for {name} is larger than 16 kiB."
 _IN_TROUBLE = frozenset((FORMERR, SERVFAIL, NOTIMP, REFUSED))
 
 
 class NoAnswer(Exception):
-    """No server gave an answer that can be used; `over_tcp`: one was cut short, and TCP failed."""
+    """No server gave an answer that can be used; `about` says why, for people."""
 
-    def __init__(self, *, over_tcp: bool = False) -> None:
-        super().__init__("no answer over TCP" if over_tcp else "no answer")
-        self.over_tcp = over_tcp
+    def __init__(self, sentence: str = SILENT) -> None:
+        super().__init__(sentence)
+        self.sentence = sentence
+
+    def about(self, name: str) -> str:
+        return self.sentence.format(name=name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +86,8 @@ class Asking:
     """Questions that are put to the servers at the same moment; a context manager.
 
     Each server is asked from a socket of its own with a port of the kernel's choice and connected
-    to it, so that answers of anybody else do not arrive here (RFC 5452).
+    to it, so that answers of anybody else do not arrive here (RFC 5452). `replies` are in the
+    order of the questions; `sources`, who gave those that are not a server's excuse.
     """
 
     __slots__ = (
@@ -92,10 +101,12 @@ class Asking:
         "_timer",
         "_waiter",
         "replies",
+        "sources",
     )
 
     def __init__(self, questions: Sequence[bytes], servers: Sequence[NameServer]) -> None:
         self.replies: list[bytes | NoAnswer | None] = [None] * len(questions)
+        self.sources: list[NameServer | None] = [None] * len(questions)
         self._questions = questions
         self._servers = servers
         self._loop = asyncio.get_running_loop()
@@ -181,7 +192,7 @@ class Asking:
 
     def _readable(self, place: int, sock: socket.socket) -> None:
         try:
-            data = sock.recv(_LARGEST_DATAGRAM)
+            data = sock.recv(_MOST_BYTES + 1)
         except BlockingIOError:
             return
         except OSError:  # nothing listens there
@@ -193,13 +204,16 @@ class Asking:
                 return
 
     def _received(self, number: int, place: int, data: bytes) -> None:
-        if is_truncated(data):
+        if len(data) > _MOST_BYTES:
+            self._fail(number, place, NoAnswer(TOO_LARGE))
+        elif is_truncated(data):
             if number not in self._tcp:
                 task = self._loop.create_task(self._ask_over_tcp(number, place))
                 self._tcp[number] = task
         elif rcode(data) in _IN_TROUBLE:
             self._fail(number, place, data)
         else:
+            self.sources[number] = self._servers[place]
             self._settle(number, data)
 
     async def _ask_over_tcp(self, number: int, place: int) -> None:
@@ -208,7 +222,7 @@ class Asking:
             async with asyncio.timeout(_TCP_S):
                 data = await ask_over_tcp(self._questions[number], self._servers[place])
         except (OSError, EOFError):  # TimeoutError is one
-            data = NoAnswer(over_tcp=True)
+            data = NoAnswer(CUT_SHORT)
         del self._tcp[number]
         if isinstance(data, NoAnswer):
             self._fail(number, place, data)
@@ -232,8 +246,8 @@ class Asking:
     def _give_up(self, number: int) -> None:
         said = self._failed[number].values()
         # A server's own words tell people more than our waiting in vain.
-        ranked = sorted(said, key=lambda each: (not isinstance(each, bytes), not _cut(each)))
-        self._settle(number, ranked[0] if ranked else NoAnswer())
+        ranked = sorted(said, key=_usefulness)
+        self._settle(number, ranked[-1] if ranked else NoAnswer())
 
     def _settle(self, number: int, reply: bytes | NoAnswer) -> None:
         self.replies[number] = reply
@@ -253,7 +267,7 @@ async def ask_over_tcp(question: bytes, server: NameServer) -> bytes:
         await loop.sock_connect(sock, (server.ip, server.port))
         await loop.sock_sendall(sock, len(question).to_bytes(2, "big") + question)
         size = int.from_bytes(await _exactly(loop, sock, 2), "big")
-        data = await _exactly(loop, sock, size)
+        data = await _exactly(loop, sock, min(size, _MOST_BYTES + 1))
     if not is_answer(data, question) or is_truncated(data):
         raise EOFError("another answer than asked for")
     return data
@@ -269,8 +283,8 @@ async def _exactly(loop: asyncio.AbstractEventLoop, sock: socket.socket, size: i
     return data
 
 
-def _cut(saying: bytes | NoAnswer) -> bool:
-    return isinstance(saying, NoAnswer) and saying.over_tcp
+def _usefulness(saying: bytes | NoAnswer) -> int:
+    return 2 if isinstance(saying, bytes) else saying.sentence != SILENT
 
 
 def _wake(waiter: asyncio.Future[None]) -> None:

@@ -145,13 +145,8 @@ def _why(name: str, replies: Iterable[Reply], wanted: int) -> str:
     """The gravest of what was heard, as a sentence."""
     ranked = sorted((_rank(reply), at, reply) for at, reply in enumerate(replies))
     match ranked[0][2]:
-        case NoAnswer(over_tcp=True):
-            return (
-                f"The name server's answer for {name} is cut short, "
-                "and the whole one does not come over TCP."
-            )
-        case NoAnswer():
-            return f"The name servers gave no answer for {name}."
+        case NoAnswer() as silence:
+            return silence.about(name)
         case BadMessage() as error:
             return f"The name server's answer for {name} cannot be read: {error}."
         case Answer(circular=True):

@@ -63,12 +63,14 @@ class ProbeEngine:
         self.in_flight = in_flight
         self._clock = clock
         self._slots = asyncio.Semaphore(in_flight)
-        self._connector = Connector(guard=guard, resolver=Resolver(name_servers), ca_file=ca_file)
+        resolver = Resolver(name_servers)
+        self._connector = Connector(guard=guard, resolver=resolver, ca_file=ca_file)
         self._probers = probers(
             Kit(
                 guard=guard,
                 user_agent=user_agent,
                 connector=self._connector,
+                resolver=resolver,
             )
         )
         self._canaries: tuple[float, _Canaries] | None = None

@@ -6,12 +6,13 @@ peer, on each redirect, for webhooks. Only the operator's allow list opens anyth
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 
 from fanout_lambdas.shared.addresses import denied_rule, parsed_address, reverse_network
 from fanout_lambdas.shared.allowlist import NOTHING_ALLOWED, AllowList
 from fanout_lambdas.shared.denied import LOCAL_NAMES, METADATA_NAMES
-from fanout_lambdas.shared.ports import Use, port_refusal
+from fanout_lambdas.shared.ports import DNS_PORT, Use, port_refusal
 from fanout_lambdas.shared.target import (
     ALL_SCHEMES,
     WEB_SCHEMES,
@@ -43,6 +44,8 @@ SCHEMES: dict[str, tuple[str, ...]] = {
 }
 """How the URL of each kind of check may begin."""
 
+_NO_SERVER = re.compile(r"[/?#@]|^$")
+
 
 @dataclass(frozen=True, slots=True)
 class Guard:
@@ -63,6 +66,23 @@ class Guard:
             return target
         if kind in ("tcp", "tls") and not sends:
             target = replace(target, use=Use.CONNECT)
+        if target.is_literal:
+            self.check_address(target.host, target.port, use=target.use)
+        elif not self.allow.opens_port(target.port):
+            _check_port(target.port, target.use)
+            _check_name(target.host)
+        return target
+
+    def check_name_server(self, text: str) -> Target:
+        """The name server that a DNS check names: `9.9.9.9`, `[2620:fe::fe]`, `ns1.example.com`,
+        with `:port` where the operator opened another than 53. Blocked, or a target whose name
+        still has to be resolved and its addresses checked."""
+        if _NO_SERVER.search(text):
+            raise Blocked("host", f"{shown(text)} is not a name server, like 9.9.9.9.")
+        place = f"[{text}]" if text.count(":") > 1 and not text.startswith("[") else text
+        if ":" not in place.rpartition("]")[2]:
+            place += f":{DNS_PORT}"
+        target = replace(parse_url(f"tcp://{place}", ("tcp",)), use=Use.ASK)
         if target.is_literal:
             self.check_address(target.host, target.port, use=target.use)
         elif not self.allow.opens_port(target.port):

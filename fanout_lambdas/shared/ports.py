@@ -7,10 +7,12 @@ from enum import StrEnum
 
 class Use(StrEnum):
     """What happens on a connection. WEB sends what a tenant wrote: HTTP, or the text of a TCP
-    check. CONNECT sends nothing of the tenant's: a bare connection or a TLS handshake."""
+    check. CONNECT sends nothing of the tenant's: a bare connection or a TLS handshake. ASK puts a
+    DNS question to a name server of the tenant's choice."""
 
     WEB = "web"
     CONNECT = "connect"
+    ASK = "ask"
 
 
 # Servers that would take a tenant's text for commands, mail or data; whoever only connects and
@@ -82,11 +84,14 @@ SERVICES: dict[int, str] = {
 }
 # The high ones of https://fetch.spec.whatwg.org/#port-blocking that are no service above.
 _BAD = frozenset({1719, 1720, 2049, 3659, 4045, 6000, 6566, 6665, 6666, 6668, 6669, 6679, 10080})
+DNS_PORT = 53
 _LOW = frozenset({80, 443})  # below 1024 nothing else is for the web
 
 
 def port_refusal(port: int, use: Use) -> str | None:
     """Why this port is closed, as a sentence; None for an open one."""
+    if use is Use.ASK:
+        return None if port == DNS_PORT else f"Name servers are asked on port {DNS_PORT} alone."
     if port in SERVICES:
         if use is Use.CONNECT:
             return None

@@ -334,13 +334,13 @@ def test_answers_from_another_address_do_not_arrive() -> None:
 
 
 def test_a_cut_answer_is_asked_for_over_tcp() -> None:
-    many = [f"93.184.{at // 250}.{at % 250 + 1}" for at in range(200)]
+    whole = many(200)
 
     def script(query: Query) -> Iterable[bytes]:
-        return [query.reply(*many) if query.over_tcp else query.reply(FAR, truncated=True)]
+        return [query.reply(*whole) if query.over_tcp else query.reply(FAR, truncated=True)]
 
     found, _, server = resolve(script, family="4")
-    assert set(found) == set(many)
+    assert set(found) == set(whole)
     assert [query.over_tcp for query in server.queries] == [False, True]
 
 
@@ -389,10 +389,23 @@ def test_broken_answers_end_with_a_sentence(harm: Callable[[bytes], bytes]) -> N
     assert took < 3
 
 
-def test_a_huge_answer_is_read_in_bounds() -> None:
-    many = [f"93.{at // 65_536}.{at // 256 % 256}.{at % 256}" for at in range(1, 3_500)]
-    found, took, _ = resolve(lambda query: [query.reply(*many)], family="4")
-    assert 0 < len(found) <= 256
+def many(count: int) -> list[str]:
+    return [f"93.{at // 65_536}.{at // 256 % 256}.{at % 256}" for at in range(1, count + 1)]
+
+
+def test_a_large_answer_is_read_in_bounds() -> None:
+    found, _, _ = resolve(lambda query: [query.reply(*many(900))], family="4")
+    assert len(found) == 256
+
+
+@pytest.mark.parametrize("truncated", [False, True])
+def test_a_huge_answer_is_not_read(truncated: bool) -> None:
+    def script(query: Query) -> Iterable[bytes]:
+        whole = query.over_tcp or not truncated
+        return [query.reply(*many(3_500)) if whole else query.reply(truncated=True)]
+
+    found, took, _ = resolve(script, family="4")
+    assert found == f"The name server's answer for {NAME} is larger than 16 kiB."
     assert took < 3
 
 
