@@ -10,7 +10,7 @@ import socket
 import ssl
 import time
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from fanout_lambdas.probe import phases
 from fanout_lambdas.probe.phases import Stopwatch
@@ -117,11 +117,13 @@ class Connector:
                     sock, address = attempt
                     code = sock.connect_ex((address.ip, address.port))
                     if code in _CONNECTED:
-                        chosen = sock
-                        peer = sock.getpeername()
-                        check_peer(peer, address, flight.target, self._guard)
-                        flight.remote_address = str(peer[0])
-                        return sock
+                        peer = _peer(sock)
+                        if peer is not None:
+                            check_peer(peer, address, flight.target, self._guard)
+                            flight.remote_address = str(peer[0])
+                            chosen = sock
+                            return sock
+                        code = errno.ECONNRESET  # it stood, and was reset before we came to look
                     if code not in _CONNECTING:
                         failures.append(OSError(code, os.strerror(code)))
                         trying.remove(attempt)
@@ -130,9 +132,6 @@ class Connector:
                     await ready()
                 elif not waiting:
                     raise _most_telling(failures)
-        except BaseException:
-            chosen = None
-            raise
         finally:
             for sock, _ in trying:
                 if sock is not chosen:
@@ -187,9 +186,12 @@ class Stream:
         """The next bytes, none at the end. A TLS peer may end without saying so, as many do."""
         while True:
             try:
-                return self._sock.recv(max_bytes)
+                data = self._sock.recv(max_bytes)
             except _WOULD_BLOCK:
                 await ready()
+            else:
+                await self._poller.share()
+                return data
 
     async def write(self, data: bytes) -> None:
         view = memoryview(data)
@@ -202,6 +204,14 @@ class Stream:
     def close(self) -> None:
         self._poller.forget(self._sock.fileno())
         self._sock.close()
+
+
+def _peer(sock: socket.socket) -> tuple[Any, ...] | None:
+    try:
+        peer: tuple[Any, ...] = sock.getpeername()
+    except OSError:
+        return None
+    return peer
 
 
 def _most_telling(failures: list[OSError]) -> OSError:

@@ -21,15 +21,18 @@ DOING = {
 class Stopwatch:
     """Redirect hops share one stopwatch: each phase is the sum over all hops."""
 
-    __slots__ = ("_began", "_since", "_spent", "phase")
+    __slots__ = ("_began", "_ended", "_since", "_spent", "phase")
 
     def __init__(self) -> None:
         self._began = self._since = perf_counter_ns()
         self._spent: list[int | None] = [None] * 6
+        self._ended: int | None = None
         self.phase: int | None = None
 
     def enter(self, phase: int | None) -> None:
         """End the running phase and begin the next; None only ends."""
+        if self._ended is not None:
+            return
         now = perf_counter_ns()
         running = self.phase
         if running is not None:
@@ -37,8 +40,15 @@ class Stopwatch:
         self.phase = phase
         self._since = now
 
+    def stop(self) -> None:
+        """The probe is over; what its process does afterwards is not the target's time. The phase
+        in which it ended stays known."""
+        phase = self.phase
+        self.enter(None)
+        self.phase, self._ended = phase, self._since
+
     def total_us(self) -> int:
-        return (perf_counter_ns() - self._began) // 1_000
+        return ((self._ended or perf_counter_ns()) - self._began) // 1_000
 
     def phases(self) -> Phases:
         dns, connect, tls, send, wait, receive = (

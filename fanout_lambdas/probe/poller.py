@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import select
+import time
 import types
 from collections.abc import Coroutine, Generator
 from typing import Any, TypeVar
@@ -15,6 +16,7 @@ T = TypeVar("T")
 # all who wait: first try, and only after "would block" wait; a wake-up means "try again", nothing more.
 _EVENTS = select.EPOLLIN | select.EPOLLOUT | select.EPOLLET
 _MOST_EVENTS = 64  # between two looks at the timers, so that deadlines stay sharp on a busy loop
+_SHARE_S = 0.005  # of the CPU before a run lets others go on
 _EVENT: Any = object()
 
 
@@ -29,6 +31,7 @@ class Poller:
         self._epoll = select.epoll()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._runs: dict[int, _Run] = {}
+        self._began = 0.0  # when the current run took up again
         self.current: _Run | None = None
 
     async def run(self, coroutine: Coroutine[Any, Any, T], timeout_s: float) -> T:
@@ -67,10 +70,19 @@ class Poller:
         """Call before the descriptor is closed; the kernel then takes it off the epoll itself."""
         self._runs.pop(number, None)
 
+    async def share(self) -> None:
+        """To be awaited now and then by a run that finds its data ready again and again: others go
+        on and its own deadline is looked at."""
+        if time.monotonic() - self._began > _SHARE_S:
+            await asyncio.sleep(0)
+
     def close(self) -> None:
         if self._loop is not None and not self._loop.is_closed():
             self._loop.remove_reader(self._epoll.fileno())
         self._epoll.close()
+
+    def begin(self, run: _Run) -> None:
+        self.current, self._began = run, time.monotonic()
 
     def _poll(self) -> None:
         runs = self._runs
@@ -116,7 +128,7 @@ class _Run:
             return
         self._listening = False
         self._awaited = self._soon = None
-        self._poller.current = self
+        self._poller.begin(self)
         try:
             waits_for = self._coroutine.throw(error) if error else self._coroutine.send(None)
         except StopIteration as stop:

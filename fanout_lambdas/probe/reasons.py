@@ -5,9 +5,8 @@ from __future__ import annotations
 import errno
 import ssl
 
-import h11
-
 from fanout_lambdas.probe.decoding import TooLarge, Undecodable
+from fanout_lambdas.probe.framing import BadAnswer
 from fanout_lambdas.probe.phases import CONNECT, DOING, TLS, Stopwatch
 from fanout_lambdas.probe.tls import CertificateRejected
 from fanout_lambdas.probe.transport import NoAnswer
@@ -26,6 +25,7 @@ _CONNECTING = {
     errno.ENETUNREACH: "There is no route to the network.",
     errno.ETIMEDOUT: "Nothing answered at the address.",
     errno.EADDRNOTAVAIL: "There is no route to the address.",
+    errno.ECONNRESET: "The server reset the connection.",
 }
 _RESETS = (errno.ECONNRESET, errno.EPIPE, errno.ECONNABORTED)
 
@@ -54,8 +54,8 @@ def explain(error: BaseException, probe: Probe, watch: Stopwatch) -> tuple[Reaso
             return Reason.CONNECTION, str(error)
         case OSError():
             return _network(error, watch)
-        case h11.RemoteProtocolError():
-            return _protocol(error)
+        case BadAnswer():
+            return Reason.PROTOCOL, str(error)
     return Reason.INTERNAL, f"The prober failed ({type(error).__name__})."
 
 
@@ -79,19 +79,6 @@ def _tls(error: ssl.SSLError) -> str:
     if "VERSION" in name:
         return "The server speaks no TLS version that is still safe (1.2 or newer)."
     return f"The TLS connection failed: {name.replace('_', ' ').lower() or 'unknown fault'}."
-
-
-def _protocol(error: Exception) -> tuple[Reason, str]:
-    text = str(error)
-    if "closed connection" in text or "incomplete chunked" in text:
-        return Reason.PROTOCOL, "The server closed the connection before its answer was complete."
-    if "too much data" in text or "Receive buffer too long" in text:
-        return Reason.PROTOCOL, "The answer's headers are larger than 100 kB."
-    return Reason.PROTOCOL, f"The answer is not valid HTTP ({_plain(text)})."
-
-
-def _plain(text: str) -> str:
-    return "".join(char if char.isprintable() else "?" for char in text)[:120] or "no detail"
 
 
 def _size(count: int) -> str:
