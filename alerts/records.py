@@ -6,7 +6,8 @@ messages a killed sender leaves to be sent twice.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -19,6 +20,8 @@ from alerts.models import Attempt, Channel, Delivery
 from alerts.sending import Claim, Tried, masked
 from alerts.transports.base import Failed, Sent
 from clients import audit
+
+log = logging.getLogger(__name__)
 
 Ended = tuple[Claim, Tried]
 
@@ -73,7 +76,17 @@ def record(
         then = [_move(rows[one[0].delivery_id], *one, now=now, jitter=jitter()) for one in known]
         _store(list(rows.values()))
         _book_health(known, now)
+    _log_blocked(known, rows)
     return then
+
+
+def _log_blocked(ended: Sequence[Ended], rows: Mapping[int, Delivery]) -> None:
+    for claim, tried in ended:
+        if isinstance(tried.outcome, Failed) and tried.outcome.rule:
+            client, rule = rows[claim.delivery_id].client_id, tried.outcome.rule
+            log.warning(
+                "blocked delivery client=%s channel=%s rule=%s", client, claim.channel_id, rule
+            )
 
 
 def _attempt(row: Delivery, claim: Claim, tried: Tried) -> Attempt:

@@ -6,6 +6,7 @@ Bad input raises Django's ValidationError with a list of messages for each field
 from __future__ import annotations
 
 import base64
+import logging
 import secrets
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
@@ -28,6 +29,8 @@ from clients import audit, rate
 from clients.audit import Actor
 from clients.models import Client
 from clients.texts import clean_line
+
+log = logging.getLogger(__name__)
 
 SECRET_BYTES: Final = 32
 OVERLAP: Final = timedelta(hours=24)
@@ -56,7 +59,7 @@ def create_channel(
         "target": target,
         "hears": default_hears() if wanted is None else wanted,
     }
-    clean = _clean(values)
+    clean = _clean(client.pk, values)
     with transaction.atomic():
         # The client's row serialises the count against another creation.
         Client.objects.select_for_update().get(pk=client.pk)
@@ -82,7 +85,7 @@ def update_channel(
     unknown = sorted(set(changes) - set(CHANGEABLE))
     if unknown:
         raise ValidationError({name: ["This cannot be changed."] for name in unknown})
-    clean = _clean({"kind": channel.kind, **changes}, partial=True)
+    clean = _clean(channel.client_id, {"kind": channel.kind, **changes}, partial=True)
     clean.pop("kind")
     before = {name: getattr(channel, name) for name in clean}
     changed = {name: value for name, value in clean.items() if value != before[name]}
@@ -264,7 +267,7 @@ def masked_target(kind: str, target: str) -> str:
     return f"{parts.scheme}://{parts.netloc}{rest}"
 
 
-def _clean(values: Mapping[str, Any], *, partial: bool = False) -> dict[str, Any]:
+def _clean(client_id: int, values: Mapping[str, Any], *, partial: bool = False) -> dict[str, Any]:
     """The values as they are stored, or ValidationError with every field that breaks a rule."""
     errors: dict[str, list[str]] = {}
     clean: dict[str, Any] = {}
@@ -275,7 +278,7 @@ def _clean(values: Mapping[str, Any], *, partial: bool = False) -> dict[str, Any
         errors["kind"] = [f"The kind must be one of: {', '.join(ChannelKind.values)}."]
     readers: dict[str, Callable[[Any], Any]] = {
         "name": lambda value: clean_line(value, label="The name", longest=100),
-        "target": lambda value: _clean_target(clean.get("kind"), value),
+        "target": lambda value: _clean_target(client_id, clean.get("kind"), value),
         "hears": _clean_hears,
     }
     for name, read in readers.items():
@@ -290,7 +293,7 @@ def _clean(values: Mapping[str, Any], *, partial: bool = False) -> dict[str, Any
     return clean
 
 
-def _clean_target(kind: str | None, value: Any) -> str:
+def _clean_target(client_id: int, kind: str | None, value: Any) -> str:
     label = "The URL" if kind == ChannelKind.WEBHOOK else "The address"
     text = clean_line(value, label=label, longest=2_048)
     if kind is None:
@@ -298,6 +301,9 @@ def _clean_target(kind: str | None, value: Any) -> str:
     try:
         return TRANSPORTS[kind].clean_target(text)
     except BadTarget as error:
+        if error.rule:
+            # Somebody who tries the addresses of our own network leaves a trace.
+            log.warning("refused channel url client=%s rule=%s", client_id, error.rule)
         raise ValidationError(str(error), code="target") from None
 
 

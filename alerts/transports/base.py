@@ -14,6 +14,11 @@ MAX_ANSWER: Final = 4_096
 class BadTarget(ValueError):
     """An address that this transport cannot send to; the message is for the person who typed it."""
 
+    def __init__(self, message: str, *, rule: str = "") -> None:
+        super().__init__(message)
+        self.rule = rule
+        """The address guard's, where it was the guard that refused."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Letter:
@@ -46,6 +51,8 @@ class Failed:
     retry_after_s: float | None = None
     gone: bool = False
     """The other side asked to be left alone: the channel is switched off."""
+    rule: str = ""
+    """The address guard's, where it was the guard that refused."""
 
 
 class Transport(Protocol):

@@ -206,7 +206,8 @@ def _left(deadline: float) -> float:
 
 
 def _blocked(blocked: Blocked) -> Failed:
-    return Failed(permanent=True, status="blocked", answer=kept(blocked.message))
+    answer = kept(blocked.message)
+    return Failed(permanent=True, status="blocked", answer=answer, rule=blocked.rule)
 
 
 def _passing(status: str, answer: str) -> Failed:

@@ -26,7 +26,7 @@ class WebhookTransport:
         try:
             http.guard().check_url(url)
         except Blocked as blocked:
-            raise BadTarget(blocked.message) from None
+            raise BadTarget(blocked.message, rule=blocked.rule) from None
         return url
 
     def send(self, letter: Letter) -> Sent | Failed:

@@ -322,7 +322,7 @@ def test_a_deleted_or_switched_off_channel_gets_nothing_more(
 
 
 def test_an_address_that_turned_private_is_refused_before_a_packet_leaves(
-    client: Client, check: Check, settings: Any
+    client: Client, check: Check, settings: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     clock = Hand()
     hook = make_webhook(client, "http://127.0.0.1:19999/hook")
@@ -331,6 +331,7 @@ def test_an_address_that_turned_private_is_refused_before_a_packet_leaves(
     queue(clock)
     assert send(clock) == DeliveryReport(dead=1)
     assert attempts()[0].status == "blocked"
+    assert f"blocked delivery client={client.pk} channel={hook.pk} rule=loopback" in caplog.text
     hook.refresh_from_db()
     assert hook.enabled
 

@@ -110,6 +110,32 @@ def test_a_webhook_target_that_is_refused(
     assert words in errors["target"][0]
 
 
+def test_a_refused_address_is_logged_with_tenant_and_rule(
+    client: Client, settings: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings.ALLOW_NETWORKS = ()
+    refusal(client, target="http://169.254.169.254/")
+    refusal(client, target="")
+    hook = make_webhook(client, "https://example.com/hook")
+    with pytest.raises(ValidationError):
+        update_channel(hook, actor=None, changes={"target": "http://10.0.0.1/"}, now=START)
+    assert [record.getMessage() for record in caplog.records] == [
+        f"refused channel url client={client.pk} rule=metadata",
+        f"refused channel url client={client.pk} rule=private",
+    ]
+
+
+def test_a_test_does_not_reach_an_address_that_turned_private(
+    client: Client, settings: Any
+) -> None:
+    with Receiver() as receiver:
+        hook = make_webhook(client, receiver.url())
+        settings.ALLOW_NETWORKS = ()
+        attempt = send_test(hook, actor=None, now=START)
+        assert (attempt.ok, attempt.status) == (False, "blocked")
+        assert receiver.received == []
+
+
 @pytest.mark.parametrize(
     "target",
     [

@@ -40,6 +40,13 @@ def test_nothing_private_is_reached(url: str, settings: Any) -> None:
         assert receiver.received == []
 
 
+def test_a_path_in_any_script_arrives_percent_encoded(settings: Any) -> None:
+    with Receiver() as receiver:
+        receiver.answers(Answer())
+        assert isinstance(post(receiver.url("/haken/grüße?q=日")), Sent)
+        assert len(receiver.of("/haken/gr%C3%BC%C3%9Fe?q=%E6%97%A5")) == 1
+
+
 def test_a_redirect_is_not_followed(settings: Any) -> None:
     with Receiver() as receiver:
         receiver.answers(Answer(307, b"", {"Location": receiver.url("/elsewhere")}))
