@@ -35,9 +35,9 @@ ROOMS = {
     "keys": "key",
 }
 # Rooms that hold nothing of a client; their own tests watch them. Here: a stranger reads nothing planted.
-NOT_TENANTS = ("accounts", "ops", "ingest", "account", "static")
+NOT_TENANTS = ("accounts", "ops", "ingest", "account", "static", "ping")
 # What people see without an account.
-PUBLIC = re.compile(r"^(accounts/|api/v1/(schema/|docs/|)$|ingest/|health)")
+PUBLIC = re.compile(r"^(accounts/|api/v1/(schema/|docs/|)$|ingest/|ping/|health)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

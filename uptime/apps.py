@@ -6,6 +6,7 @@ from django.apps import AppConfig
 
 from checks.prober import use_prober
 from uptime.nudges import connect as connect_nudges
+from uptime.ping_log import watch_web_server
 from uptime.prober import ThreadProber
 from uptime.setup_checks import register_checks
 
@@ -18,3 +19,4 @@ class UptimeConfig(AppConfig):
         register_checks()
         use_prober(ThreadProber())
         connect_nudges()
+        watch_web_server()

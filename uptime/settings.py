@@ -212,6 +212,7 @@ OBJECT_STORE_URL = ENVIRONMENT.object_store_url
 ALLOW_NETWORKS = ENVIRONMENT.allow_networks
 PROBE_IN_FLIGHT = ENVIRONMENT.probe_in_flight
 PROBE_CA_FILE = ENVIRONMENT.ca_file
+PROBE_NAME_SERVERS = ENVIRONMENT.name_servers
 CANARIES = ENVIRONMENT.canaries
 USER_AGENT = f"Uptime/1 (+{SITE_URL})"
 # Where workers report. The embedded supervisor points it at the web process it starts.
@@ -233,7 +234,14 @@ LOGGING = {
     "formatters": {
         "line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"},
     },
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "filters": {"hide_ping_keys": {"()": "uptime.ping_log.HidePingKeys"}},
+    "handlers": {
+        "console": {
+            "class": "logging.StreamHandler",
+            "formatter": "line",
+            "filters": ["hide_ping_keys"],
+        }
+    },
     "root": {"handlers": ["console"], "level": "INFO"},
     "loggers": {
         "httpx": {"level": "WARNING"},

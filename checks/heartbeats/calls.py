@@ -12,7 +12,7 @@ from datetime import datetime
 from django.db import transaction
 
 from checks.heartbeats import watched
-from checks.heartbeats.deadlines import expect, expect_nothing, is_watched, schedule_of
+from checks.heartbeats.deadlines import expect, expect_next, expect_nothing, is_watched
 from checks.heartbeats.keys import digest_of
 from checks.heartbeats.results import TooFast, Verdict, store_call
 from checks.models import Heartbeat, Ping, State
@@ -120,7 +120,7 @@ def _end(beat: Heartbeat, call: Call, loaded: Loaded, now: datetime) -> None:
         return
     if good:
         verdict = Verdict(loaded=loaded, at=now, outcome=Outcome.UP)
-        expect(beat, schedule_of(check).expected_after(now))
+        expect_next(beat, now, now=now)
     else:
         verdict = Verdict(
             loaded=loaded,

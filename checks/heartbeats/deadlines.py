@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import datetime
 
-from checks.heartbeats.schedule import Deadline, Schedule
+from checks.heartbeats.schedule import Deadline, Schedule, UnreadableSchedule
 from checks.models import Check, Heartbeat
+
+logger = logging.getLogger(__name__)
 
 
 def schedule_of(check: Check) -> Schedule:
@@ -33,6 +36,23 @@ def expect(beat: Heartbeat, expected: datetime | None) -> None:
     beat.expected_at = expected
     deadline = schedule_of(beat.subject).deadline(expected, started=beat.started_at)
     beat.due_at = None if deadline is None else deadline.due
+
+
+def expect_next(beat: Heartbeat, called: datetime, *, now: datetime) -> None:
+    """Await the call that follows one at `called`; were that overdue already, the one that follows now.
+
+    A schedule that nobody can read awaits nothing: one such row must not hold up the others.
+    """
+    schedule = schedule_of(beat.subject)
+    try:
+        expected = schedule.expected_after(called)
+        if expected + schedule.grace <= now:
+            expected = schedule.expected_after(now)
+    except UnreadableSchedule as error:
+        logger.error("the schedule of heartbeat %s cannot be read: %s", beat.pk, error)
+        expect_nothing(beat)
+    else:
+        expect(beat, expected)
 
 
 def expect_nothing(beat: Heartbeat) -> None:

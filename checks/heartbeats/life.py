@@ -10,7 +10,7 @@ from datetime import datetime
 
 from django.db import transaction
 
-from checks.heartbeats.deadlines import expect, expect_nothing, is_watched, schedule_of
+from checks.heartbeats.deadlines import expect_next, expect_nothing, is_watched
 from checks.heartbeats.keys import digest_of, new_key
 from checks.models import Check, Heartbeat, State
 from clients import audit
@@ -32,10 +32,8 @@ def begin(check: Check, *, now: datetime) -> None:
     if _awaits_nothing(beat):
         expect_nothing(beat)
     else:
-        schedule = schedule_of(beat.subject)
-        resumed = beat.due_at is None or beat.last_ping_at is None
-        expected = schedule.expected_after(now if resumed else beat.last_ping_at or now)
-        expect(beat, expected if expected + schedule.grace > now else schedule.expected_after(now))
+        resumed = beat.due_at is None
+        expect_next(beat, now if resumed else beat.last_ping_at or now, now=now)
     beat.save(update_fields=["expected_at", "due_at"])
 
 

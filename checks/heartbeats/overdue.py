@@ -13,13 +13,7 @@ from datetime import UTC, datetime
 from django.db import transaction
 
 from checks.heartbeats import watched
-from checks.heartbeats.deadlines import (
-    expect,
-    expect_nothing,
-    in_force,
-    is_watched,
-    schedule_of,
-)
+from checks.heartbeats.deadlines import expect, expect_next, expect_nothing, in_force, is_watched
 from checks.heartbeats.health import could_hear, healthy_spans
 from checks.heartbeats.results import Verdict, store_silence
 from checks.heartbeats.schedule import Deadline, span_words
@@ -93,7 +87,7 @@ def _wait_anew(beat: Heartbeat, now: datetime) -> None:
     beat.started_at, beat.run = None, ""
     if beat.subject.deleted_at is None and beat.subject.paused_at is None:
         watched.close_span(beat.pk, at=now)
-        expect(beat, schedule_of(beat.subject).expected_after(now))
+        expect_next(beat, now, now=now)
     else:
         expect_nothing(beat)
 
@@ -113,13 +107,12 @@ def _down(beat: Heartbeat, deadline: Deadline, loaded: Loaded) -> Verdict:
 
 def _void(beat: Heartbeat, deadline: Deadline, loaded: Loaded, now: datetime) -> Verdict:
     """A job that keeps its rhythm calls next when its schedule says so; what lies behind us is not asked for again."""
-    schedule = schedule_of(beat.subject)
     beat.voids = min(beat.voids + 1, UNKNOWN_AFTER)
     beat.started_at, beat.run = None, ""
-    expected = beat.expected_at
-    if expected is None or expected <= deadline.due:
-        expected = schedule.expected_after(expected or deadline.start)
-    expect(beat, expected if expected + schedule.grace > now else schedule.expected_after(now))
+    if beat.expected_at is not None and beat.expected_at > now:  # only the run was not heard
+        expect(beat, beat.expected_at)
+    else:
+        expect_next(beat, beat.expected_at or deadline.start, now=now)
     watched.close_span(beat.pk, at=deadline.start)
     return Verdict(loaded=loaded, at=deadline.due, outcome=Outcome.VOID)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from cronsim import CronSim, CronSimError
 
@@ -21,6 +21,10 @@ LONGEST_CRON = 100
 CRON_FIELDS = 5
 _SOME_DAY = datetime(2026, 1, 1, tzinfo=UTC)
 _UNITS = ((86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second"))
+
+
+class UnreadableSchedule(Exception):
+    """A schedule that was fine when it was saved and is not now: its zone may be gone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,15 +50,18 @@ class Schedule:
         return timedelta(seconds=self.grace_s)
 
     def expected_after(self, called: datetime) -> datetime:
-        """When the call after this one is expected."""
+        """When the call after this one is expected; UnreadableSchedule where nobody can say."""
         if not self.cron:
             return called + timedelta(seconds=self.period_s)
         counted = called + EARLY
-        for each in CronSim(self.cron, counted.astimezone(ZoneInfo(self.zone))):
-            at = each.astimezone(UTC)
-            if at > counted:  # in the repeated hour of autumn the walk begins before it
-                return at
-        raise ValueError(f"the schedule {self.cron!r} never comes again")
+        try:
+            for each in CronSim(self.cron, counted.astimezone(ZoneInfo(self.zone))):
+                at = each.astimezone(UTC)
+                if at > counted:  # in the repeated hour of autumn the walk begins before it
+                    return at
+        except (CronSimError, ZoneInfoNotFoundError) as error:
+            raise UnreadableSchedule(str(error)) from error
+        raise UnreadableSchedule("it never comes again")
 
     def deadline(self, expected: datetime | None, *, started: datetime | None) -> Deadline | None:
         """The deadline in force. A run under way has `grace_s` from its start: that it started is a sign of life.
