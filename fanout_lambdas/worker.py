@@ -76,6 +76,7 @@ class _Process:
             user_agent=self.config.user_agent,
             in_flight=self.config.in_flight,
             ca_file=self.config.ca_file,
+            name_servers=self.config.name_servers,
         )
         reporter = Reporter(
             ingest_url=self.config.ingest_url,

@@ -96,6 +96,7 @@ def worker_config(region: str) -> WorkerConfig:
         allow=AllowList.parse(",".join(settings.ALLOW_NETWORKS)),
         user_agent=settings.USER_AGENT,
         ca_file=settings.PROBE_CA_FILE or None,
+        name_servers=settings.PROBE_NAME_SERVERS,
     )
 
 

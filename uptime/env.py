@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 
+from fanout_lambdas.probe.name_servers import NameServer
 from uptime import env_forms as forms
 from uptime.embedded.places import database_url, default_state_dir, postgres_home
 from uptime.embedded.secrets import Secrets, load_secrets, make_secrets, new_secrets
@@ -38,6 +39,7 @@ KNOWN: Final = (
     "UPTIME_CANARIES",
     "PROBE_ENGINE",
     "PROBE_IN_FLIGHT",
+    "PROBE_RESOLVER",
     "UPTIME_CA_FILE",
 )
 
@@ -81,6 +83,7 @@ class Environment:
     probe_engine: str
     probe_in_flight: int
     ca_file: str
+    name_servers: tuple[NameServer, ...]
     problems: tuple[Problem, ...]
 
 
@@ -130,8 +133,9 @@ def read_environment(environ: Mapping[str, str]) -> Environment:
         regions=read("UPTIME_REGIONS", forms.region_names, ("local",)),
         canaries=read("UPTIME_CANARIES", forms.http_urls, ()),
         probe_engine=read("PROBE_ENGINE", forms.engine, "celery"),
-        probe_in_flight=read("PROBE_IN_FLIGHT", forms.in_flight, 100),
+        probe_in_flight=read("PROBE_IN_FLIGHT", forms.in_flight, DEFAULT_IN_FLIGHT),
         ca_file=read("UPTIME_CA_FILE", forms.ca_file, ""),
+        name_servers=read("PROBE_RESOLVER", forms.name_servers, ()),
         problems=tuple(problems),
     )
 

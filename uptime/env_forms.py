@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
+from fanout_lambdas.probe.name_servers import NameServer
 from fanout_lambdas.shared.netguard import AllowList
 
 SECRET_KEY_FORM = "a random text of at least 32 characters, kept for ever"
@@ -248,6 +249,13 @@ def networks(text: str) -> tuple[str, ...]:
             text, "comma-separated networks, such as 10.0.0.0/8 or, for one port, 127.0.0.1/32:8081"
         )
     return tuple(parts)
+
+
+def name_servers(text: str) -> tuple[NameServer, ...]:
+    try:
+        return NameServer.parse_all(text)
+    except ValueError:
+        _refuse(text, "addresses of name servers, such as 10.0.0.2 or 10.0.0.2:5353")
 
 
 def region_names(text: str) -> tuple[str, ...]:

@@ -167,6 +167,7 @@ class ProbeLoop:
                     user_agent=config.user_agent,
                     in_flight=config.in_flight,
                     ca_file=self._ca_file or config.ca_file,
+                    name_servers=config.name_servers,
                 )
                 self._owner = os.getpid()
             return self._loop, self._engine

@@ -56,6 +56,7 @@ class ThreadProber:
                     user_agent=settings.USER_AGENT,
                     in_flight=IN_FLIGHT,
                     ca_file=settings.PROBE_CA_FILE or None,
+                    name_servers=settings.PROBE_NAME_SERVERS,
                 )
                 threading.Thread(target=loop.run_forever, name="test-now", daemon=True).start()
                 self._running = (os.getpid(), loop, engine)

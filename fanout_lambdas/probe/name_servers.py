@@ -64,6 +64,11 @@ class NameServer:
     def family(self) -> socket.AddressFamily:
         return socket.AF_INET6 if ":" in self.ip else socket.AF_INET
 
+    @classmethod
+    def parse_all(cls, text: str) -> tuple[NameServer, ...]:
+        """Several, separated by commas; none for an empty text."""
+        return tuple(cls.parse(part) for part in text.split(",") if part.strip())
+
     def __str__(self) -> str:
         return f"[{self.ip}]:{self.port}" if ":" in self.ip else f"{self.ip}:{self.port}"
 

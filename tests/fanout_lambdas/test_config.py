@@ -18,6 +18,7 @@ from fanout_lambdas.config import (
 from fanout_lambdas.sealing import Sealer, new_key
 from fanout_lambdas.shared.contracts import Batch, Outcome, parse_result_batch, unpack
 from fanout_lambdas.shared.signing import verify
+from tests.nameserver import name_server
 from tests.targets import answer, receive, replies, serve
 
 ENVIRON = {
@@ -49,6 +50,7 @@ def test_missing_variable_names_itself(name: str) -> None:
         ("UPTIME_INGEST_URL", "uptime.example.com"),
         ("PROBE_IN_FLIGHT", "0"),
         ("PROBE_IN_FLIGHT", "many"),
+        ("PROBE_RESOLVER", "10.0.0.2,dns.example.com"),
         ("UPTIME_ALLOW_NETWORKS", "10.0.0.0/33"),
     ],
 )
@@ -71,17 +73,24 @@ def test_handler_probes_and_reports(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(worker, "_process", None)
     now = int(time.time())
     key = new_key()
-    with serve(replies(answer())) as target, receive(202) as ingest:
+    zone = {"www.example.com A": "127.0.0.1"}
+    with (
+        serve(replies(answer())) as target,
+        receive(202) as ingest,
+        name_server(zone) as names,
+    ):
         environ = {
             **ENVIRON,
             "UPTIME_INGEST_URL": ingest.url,
             "OBJECT_STORE_URL": f"file://{tmp_path}",
             "UPTIME_ALLOW_NETWORKS": f"127.0.0.1/32:{target.port}",
             "UPTIME_SEALING_KEYS": key,
+            "PROBE_RESOLVER": names.place,
         }
         for name, value in environ.items():
             monkeypatch.setenv(name, value)
         sealed = Sealer([key]).seal({"headers": {"X-Key": "value"}})
+        url = target.url(host="www.example.com")
         batch = Batch(
             minute=now - now % 60,
             number=0,
@@ -89,7 +98,7 @@ def test_handler_probes_and_reports(tmp_path: Path, monkeypatch: pytest.MonkeyPa
             not_before=now,
             deadline=now + 60,
             paced=False,
-            probes=({"check_id": 1, "slot": now, "url": target.url(), "sealed": sealed},),
+            probes=({"check_id": 1, "slot": now, "url": url, "sealed": sealed},),
         )
         first = worker.handler(batch.to_json(), None)
         again = worker.handler(batch.to_json(), None)

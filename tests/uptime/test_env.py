@@ -45,6 +45,8 @@ WRONG = [
     ("UPTIME_CA_FILE", "/no/such/file.pem", "'/no/such/file.pem'", "a readable file of PEM"),
     ("PROBE_IN_FLIGHT", "0", "'0'", "from 1 to 1000"),
     ("PROBE_IN_FLIGHT", "many", "'many'", "from 1 to 1000"),
+    ("PROBE_RESOLVER", "dns.example.org", "'dns.example.org'", "addresses of name servers"),
+    ("PROBE_RESOLVER", "10.0.0.2:x", "'10.0.0.2:x'", "addresses of name servers"),
 ]
 
 
