@@ -15,10 +15,12 @@ import jsonpath
 from jsonpath import filter as filters
 from jsonpath import segments, selectors
 
+from fanout_lambdas.patterns.limits import Allowance
 from fanout_lambdas.shared.contracts import ContractError
 
-MAX_WORK = 1_000_000  # values looked at: below 100 ms
-_FILTER_WORK = 60  # one part of a filter expression costs as much as looking at so many values
+# In values looked at, as an allowance counts:
+_DESCENT_WORK = 10  # an object or array below ".."
+_FILTER_WORK = 25  # a part of a filter expression, for each element it judges
 _MAX_FILTER_DEPTH = 20
 _KEPT = 256  # compiled paths in a process
 
@@ -26,10 +28,6 @@ _FUNCTIONS = ("length", "count", "value")
 _TOKEN = re.compile(r"'?TOKEN_(\w+)'?")
 
 Take = Callable[[Any], Iterable[Any]]
-
-
-class TooMuchWork(Exception):
-    """The path looks at more values than it may."""
 
 
 class _Environment(jsonpath.JSONPathEnvironment):
@@ -65,21 +63,18 @@ class JsonPath:
             for segment in query.segments
         ]
 
-    def select(self, document: Any) -> list[Any]:
-        """The values at this path; TooMuchWork when they cannot be found with the work allowed."""
-        nodes, left = [document], MAX_WORK
+    def select(self, document: Any, allowance: Allowance) -> list[Any]:
+        """The values at this path, in the document's order; raises TooMuchWork."""
+        nodes = [document]
         for descends, steps in self._steps:
             if descends:
-                nodes, left = _descend(nodes, left)
+                nodes = _descend(nodes, allowance)
             found: list[Any] = []
             for node in nodes:
-                if not isinstance(node, (dict, list)):
-                    continue
-                for take, work in steps:
-                    left -= 1 + work * len(node)
-                    if left < 0:
-                        raise TooMuchWork
-                    found.extend(take(node))
+                if isinstance(node, (dict, list)):
+                    for take, work in steps:
+                        allowance.take(1 + work * len(node))
+                        found.extend(take(node))
             nodes = found
         return nodes
 
@@ -105,22 +100,17 @@ def _compiled(path: str) -> JsonPath:
     return JsonPath(path)
 
 
-def _descend(nodes: Sequence[Any], left: int) -> tuple[list[Any], int]:
-    """These nodes and all objects and arrays below them, in the document's order."""
-    found, waiting = [], list(reversed(nodes))
+def _descend(nodes: Sequence[Any], allowance: Allowance) -> list[Any]:
+    """The objects and arrays among these nodes and below them, in the document's order."""
+    found, waiting = [], [node for node in reversed(nodes) if isinstance(node, (dict, list))]
     while waiting:
         node = waiting.pop()
-        children = node.values() if isinstance(node, dict) else node
-        if not isinstance(node, (dict, list)):
-            continue
-        left -= 1 + len(node)
-        if left < 0:
-            raise TooMuchWork
+        allowance.take(_DESCENT_WORK + len(node))
         found.append(node)
-        below = [child for child in children if isinstance(child, (dict, list))]
+        below = [child for child in _children(node) if isinstance(child, (dict, list))]
         below.reverse()
         waiting += below
-    return found, left
+    return found
 
 
 def _step(selector: selectors.JSONPathSelector) -> tuple[Take, int]:

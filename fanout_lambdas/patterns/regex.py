@@ -8,35 +8,22 @@ therefore searched in windows short enough for that matcher too, with a look at 
 from __future__ import annotations
 
 import re
-import time
 from functools import lru_cache
 
 import re2
 
+from fanout_lambdas.patterns.limits import Allowance
 from fanout_lambdas.shared.contracts import ContractError
 
-MAX_CPU_NS = 60_000_000
 _MAX_MEMORY = 512 * 1024  # bytes of one pattern's program and automaton
 _MAX_PROGRAM = 4_000  # instructions
 _WINDOW_WORK = 3_000_000  # bytes x instructions: at most about 40 ms in the slow matcher
+_LEAST_WINDOW = 4_096  # bytes: the longest literal has 2,048
 _KEPT = 128  # compiled patterns in a process
 
 _LOOK_AROUND = re.compile(r"\(\?<?[=!]")
 _BACK_REFERENCE = re.compile(r"\\[1-9]|\\g<|\\k<|\(\?P=")
 _UNCLOSED = re.compile(r"missing (?P<what>[)\]])")
-
-
-class OutOfTime(Exception):
-    """The searches of one answer took more CPU than they may."""
-
-
-class Allowance:
-    """CPU time of this thread that all searches in one answer share."""
-
-    __slots__ = ("left_ns",)
-
-    def __init__(self, ns: int = MAX_CPU_NS) -> None:
-        self.left_ns = ns
 
 
 class Regex:
@@ -54,21 +41,19 @@ class Regex:
         size = self._compiled.programsize
         if size > _MAX_PROGRAM:
             raise re2.error(b"pattern too large - compile failed")
-        self._window = _WINDOW_WORK // size
+        self._window = max(_LEAST_WINDOW, _WINDOW_WORK // size)
 
     def search(self, text: bytes, allowance: Allowance) -> bool:
         """Whether the UTF-8 text has a match anywhere. In a text larger than one window (107 kB
-        for a usual pattern, 750 bytes for the largest allowed) a match of more than half a window
+        for a usual pattern, 4 kB for the largest allowed) a match of more than half a window
         is not looked for. Raises OutOfTime; the last window may take 40 ms more than allowed."""
         search, window, end = self._compiled.search, self._window, len(text)
         start = 0
         while True:
-            if allowance.left_ns <= 0:
-                raise OutOfTime
-            began = time.thread_time_ns()
+            began = allowance.begin()
             # The engine sees the text around the window: ^, $ and \b mean what they mean.
             found = search(text, start, start + window)
-            allowance.left_ns -= time.thread_time_ns() - began
+            allowance.end(began)
             if found is not None:
                 return True
             if start + window >= end:

@@ -1,173 +1,242 @@
-"""What an answer must be like: one table of assertions, each with its verdict in the result."""
+"""What an HTTP answer must be like: one table of assertions, each with its verdict in the result."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
-from fanout_lambdas.probe.tls import days_left, shown_date
+from fanout_lambdas.patterns import compile_regex
+from fanout_lambdas.patterns.limits import Allowance, OutOfTime
+from fanout_lambdas.probe.content import Content
+from fanout_lambdas.probe.evidence import scrub, secrets_of, storable
+from fanout_lambdas.probe.json_rules import judge_json
+from fanout_lambdas.probe.verdicts import Verdict, lasting, latency, quoted, verdict
 from fanout_lambdas.shared.contracts import (
-    Assertion,
     Certificate,
-    Outcome,
+    HeaderRule,
     Probe,
     Reason,
     status_ranges,
 )
 
 _SHOWN = 200
+_WITHOUT_BODY = frozenset({204, 304})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """The last answer of a chain, as assertions see it."""
+    """The last answer of a chain, as assertions see it: its decoded body, the charset its
+    Content-Type names, and its header lines in their order, names in any case."""
 
     http_status: int
-    body: bytes
+    body: bytes | bytearray
     charset: str
     url: str
     total_us: int
     now: float
     certificate: Certificate | None
+    headers: Sequence[tuple[bytes, bytes]] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
-    """An assertion's result and, where it failed, what that makes of the probe."""
+class _Case:
+    """One answer under judgement, with what several rules share."""
 
-    assertion: Assertion
-    outcome: Outcome
-    reason: Reason
-    message: str
+    __slots__ = ("_secrets", "allowance", "answer", "content", "probe", "without_body")
+
+    def __init__(self, probe: Probe, answer: Answer) -> None:
+        self.probe = probe
+        self.answer = answer
+        self.content = Content(answer.body, answer.charset)
+        self.allowance = Allowance()
+        self._secrets: list[str] | None = None
+        if answer.body:
+            self.without_body = ""
+        elif probe.method == "HEAD":
+            self.without_body = "There is no body, as the method HEAD asks for none"
+        elif answer.http_status in _WITHOUT_BODY:
+            self.without_body = f"There is no body, as always with status {answer.http_status}"
+        else:
+            self.without_body = "The body is empty"
+
+    def clean(self, text: str) -> str:
+        """What the server said, fit to be stored: its words may be the client's own secrets."""
+        if self._secrets is None:
+            self._secrets = secrets_of(self.probe)
+        return storable(scrub(text, self._secrets))
 
 
 def judge(probe: Probe, answer: Answer) -> list[Verdict]:
-    """All verdicts in the order of the table; every assertion is judged, none hides another."""
-    return [verdict for rule in RULES for verdict in rule(probe, answer)]
+    """All verdicts in the order of the table; every assertion is judged, none hides another.
+
+    Never raises. No verdict quotes a secret of the probe out of what the server said.
+    """
+    verdicts = [_status(probe.expected_status, answer.http_status)]
+    case: _Case | None = None
+    for name, rule in RULES:
+        if getattr(probe, name):
+            if case is None:
+                case = _Case(probe, answer)
+            verdicts += rule(case)
+    return verdicts
 
 
-def worst(verdicts: Iterable[Verdict]) -> Verdict | None:
-    """The failed verdict that decides: the first that means down, else the first degraded."""
-    failed = [verdict for verdict in verdicts if not verdict.assertion.ok]
-    down = (verdict for verdict in failed if verdict.outcome is Outcome.DOWN)
-    return next(down, failed[0] if failed else None)
+@lru_cache(maxsize=1_024)
+def _status(terms: tuple[str, ...], got: int) -> Verdict:
+    ok = any(low <= got <= high for low, high in status_ranges(terms))
+    expected = ", ".join(terms)
+    message = f"Status {got}, expected {expected}."
+    return verdict("expected_status", expected, str(got), ok, Reason.STATUS, message)
 
 
-def _status(probe: Probe, answer: Answer) -> Iterable[Verdict]:
-    got = answer.http_status
-    ok = any(low <= got <= high for low, high in status_ranges(probe.expected_status))
-    expected = ", ".join(probe.expected_status)
-    yield _verdict(
-        "expected_status",
-        expected,
-        str(got),
-        ok,
-        Reason.STATUS,
-        f"Status {got}, expected {expected}.",
-    )
+def _expected_url(case: _Case) -> Iterable[Verdict]:
+    expected, got = case.probe.expected_url or "", case.answer.url
+    if _same_url(expected, got):
+        return (_holds("expected_url", expected, got),)
+    got = case.clean(got)
+    message = f"Ended at {got[:_SHOWN]}, expected {expected[:_SHOWN]}."
+    return (verdict("expected_url", expected, got, False, Reason.REDIRECT, message),)
 
 
-def _expected_url(probe: Probe, answer: Answer) -> Iterable[Verdict]:
-    if probe.expected_url is not None:
-        ok = _same_url(probe.expected_url, answer.url)
-        message = f"Ended at {answer.url[:_SHOWN]}, expected {probe.expected_url[:_SHOWN]}."
-        yield _verdict("expected_url", probe.expected_url, answer.url, ok, Reason.REDIRECT, message)
+def _header(case: _Case) -> Iterable[Verdict]:
+    for rule in case.probe.header:
+        name = rule.name.lower().encode("ascii")
+        # Several lines of one name are one list (RFC 9110 5.3).
+        lines = [_line(value) for key, value in case.answer.headers if key.lower() == name]
+        joined = ", ".join(lines) if lines else None
+        try:
+            ok = _header_holds(rule, joined, case.allowance)
+            fault = "is missing" if joined is None else f"is {quoted(case.clean(joined))}"
+        except OutOfTime:
+            ok, fault = False, _TOO_SLOW
+        got = "missing" if joined is None else case.clean(joined)
+        message = f"The header {rule.name} {fault}, expected {quoted(_expected(rule))}."
+        yield verdict("header", str(rule), got, ok, Reason.HEADER, message)
 
 
-def _keyword(probe: Probe, answer: Answer) -> Iterable[Verdict]:
-    for word in probe.keyword:
-        found = _encoded(word, answer.charset) in answer.body
-        message = f"The keyword {_quoted(word)} is missing."
-        yield _verdict("keyword", word, _found(found), found, Reason.KEYWORD, message)
+def _header_holds(rule: HeaderRule, got: str | None, allowance: Allowance) -> bool:
+    """A missing header equals nothing, so `!=` holds."""
+    match rule.op:
+        case "exists":
+            return got is not None
+        case "absent":
+            return got is None
+        case "==":
+            return got == rule.value
+        case "!=":
+            return got != rule.value
+    return got is not None and compile_regex(rule.value).search(got.encode(), allowance)
 
 
-def _keyword_absent(probe: Probe, answer: Answer) -> Iterable[Verdict]:
-    for word in probe.keyword_absent:
-        found = _encoded(word, answer.charset) in answer.body
-        message = f"The forbidden keyword {_quoted(word)} is there."
-        yield _verdict("keyword_absent", word, _found(found), not found, Reason.KEYWORD, message)
+def _keyword(case: _Case) -> Iterable[Verdict]:
+    for word in case.probe.keyword:
+        if case.content.holds(word):
+            yield _holds("keyword", word, "found")
+        else:
+            message = f"The keyword {quoted(word)} is missing."
+            if case.without_body:
+                message = f"{case.without_body}, so the keyword {quoted(word)} is missing."
+            yield verdict("keyword", word, "not found", False, Reason.KEYWORD, message)
 
 
-def _latency(probe: Probe, answer: Answer) -> Iterable[Verdict]:
-    if probe.max_latency_ms is not None:
-        got = answer.total_us / 1_000
-        yield _verdict(
-            "max_latency_ms",
-            str(probe.max_latency_ms),
-            f"{got:.0f}",
-            got <= probe.max_latency_ms,
-            Reason.LATENCY,
-            f"Answered in {got:.0f} ms, slower than {probe.max_latency_ms} ms.",
-            outcome=Outcome.DEGRADED,
-        )
+def _keyword_absent(case: _Case) -> Iterable[Verdict]:
+    for word in case.probe.keyword_absent:
+        if not case.content.holds(word):
+            yield _holds("keyword_absent", word, "not found")
+        else:
+            message = f"The forbidden keyword {quoted(word)} is there."
+            yield verdict("keyword_absent", word, "found", False, Reason.KEYWORD, message)
 
 
-def _certificate(probe: Probe, answer: Answer) -> Iterable[Verdict]:
-    if probe.cert_min_days is None or not answer.url.startswith("https:"):
-        return
-    least, certificate = probe.cert_min_days, answer.certificate
-    if certificate is None:
-        got, ok, message = "unknown", False, "The TLS certificate could not be read."
-    else:
-        left = days_left(certificate, answer.now)
-        got, ok = str(left), left >= least
-        message = (
-            f"TLS certificate expires in {left} day{'s' * (left != 1)} "
-            f"({shown_date(certificate.not_after)}), warned below {least}."
-        )
-        if left < 0:
-            message = f"TLS certificate expired on {shown_date(certificate.not_after)}."
-    yield _verdict(
-        "cert_min_days",
-        str(least),
-        got,
-        ok,
-        Reason.CERT_EXPIRY,
-        message,
-        outcome=Outcome.DEGRADED,
-    )
+def _regex(case: _Case) -> Iterable[Verdict]:
+    for pattern in case.probe.regex:
+        message = f"Nothing matches the regular expression {quoted(pattern)}."
+        if case.without_body:
+            message = f"{case.without_body}: nothing matches {quoted(pattern)}."
+        yield _searched(case, "regex", pattern, True, message)
 
 
-# A new assertion is one function and one line here; the order decides which failure is named.
-RULES: tuple[Callable[[Probe, Answer], Iterable[Verdict]], ...] = (
-    _status,
-    _expected_url,
-    _keyword,
-    _keyword_absent,
-    _latency,
-    _certificate,
+def _regex_absent(case: _Case) -> Iterable[Verdict]:
+    for pattern in case.probe.regex_absent:
+        message = f"The forbidden regular expression {quoted(pattern)} matches."
+        yield _searched(case, "regex_absent", pattern, False, message)
+
+
+def _searched(case: _Case, kind: str, pattern: str, wanted: bool, message: str) -> Verdict:
+    try:
+        found = compile_regex(pattern).search(case.content.utf8(), case.allowance)
+    except OutOfTime:
+        message = f"The regular expression {quoted(pattern)} {_TOO_SLOW}."
+        return verdict(kind, pattern, "not known", False, Reason.REGEX, message)
+    got = "found" if found else "not found"
+    if found is wanted:
+        return _holds(kind, pattern, got)
+    return verdict(kind, pattern, got, False, Reason.REGEX, message)
+
+
+def _json(case: _Case) -> Iterable[Verdict]:
+    for rule in case.probe.json:
+        ok, got, message = judge_json(rule, case.content, case.allowance, case.clean)
+        if not case.answer.body:
+            message = f"{case.without_body}, expected JSON with {quoted(str(rule))}."
+        yield verdict("json", str(rule), got, ok, Reason.JSON, message)
+
+
+def _body_size(case: _Case) -> Iterable[Verdict]:
+    # The contract has no reason of its own for it: like a missing keyword it is a text not as expected.
+    least, got = case.probe.min_body_bytes or 0, len(case.answer.body)
+    message = f"The body has {got} bytes, expected {least} or more."
+    if case.without_body:
+        message = f"{case.without_body}, expected {least} bytes or more."
+    yield verdict("min_body_bytes", str(least), str(got), got >= least, Reason.KEYWORD, message)
+
+
+def _latency(case: _Case) -> Iterable[Verdict]:
+    return latency(case.probe, case.answer.total_us)
+
+
+def _certificate(case: _Case) -> Iterable[Verdict]:
+    answer = case.answer
+    if answer.url.startswith("https:"):
+        least = case.probe.cert_min_days or 0
+        yield lasting("cert_min_days", least, answer.certificate, answer.now)
+
+
+# A new assertion is one function and one line here, under the probe's field that switches it on;
+# the order decides which failure is named.
+RULES: tuple[tuple[str, Callable[[_Case], Iterable[Verdict]]], ...] = (
+    ("expected_url", _expected_url),
+    ("header", _header),
+    ("keyword", _keyword),
+    ("keyword_absent", _keyword_absent),
+    ("regex", _regex),
+    ("regex_absent", _regex_absent),
+    ("json", _json),
+    ("min_body_bytes", _body_size),
+    ("max_latency_ms", _latency),
+    ("cert_min_days", _certificate),
 )
 
-
-def _verdict(
-    kind: str,
-    expected: str,
-    got: str,
-    ok: bool,
-    reason: Reason,
-    message: str,
-    *,
-    outcome: Outcome = Outcome.DOWN,
-) -> Verdict:
-    shown = Assertion(kind=kind, expected=expected[:_SHOWN], got=got[:_SHOWN], ok=ok)
-    return Verdict(assertion=shown, outcome=outcome, reason=reason, message=message)
+_TOO_SLOW = "takes too long on this answer"
 
 
-def _encoded(word: str, charset: str) -> bytes:
+@lru_cache(maxsize=1_024)
+def _holds(kind: str, expected: str, got: str) -> Verdict:
+    """Most assertions of most probes hold, minute after minute: one object for all of these."""
+    return verdict(kind, expected, got, True, Reason.NONE, "")
+
+
+def _line(value: bytes) -> str:
     try:
-        return word.encode(charset)
-    except (LookupError, UnicodeEncodeError):
-        return word.encode("utf-8")
+        return value.decode("utf-8").strip()
+    except UnicodeDecodeError:
+        return value.decode("latin-1").strip()
+
+
+def _expected(rule: HeaderRule) -> str:
+    return rule.op if rule.op in ("exists", "absent") else f"{rule.op} {rule.value}"
 
 
 def _same_url(expected: str, got: str) -> bool:
     # http://example.com and http://example.com/ are one place.
     return got == expected or got == expected.partition("#")[0] or got == expected + "/"
-
-
-def _found(found: bool) -> str:
-    return "found" if found else "not found"
-
-
-def _quoted(word: str) -> str:
-    return f"“{word if len(word) <= 60 else word[:59] + '…'}”"
