@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 
+from fanout_lambdas.config import DEFAULT_IN_FLIGHT
 from fanout_lambdas.probe.name_servers import NameServer
 from uptime import env_forms as forms
 from uptime.embedded.places import database_url, default_state_dir, postgres_home

@@ -6,22 +6,24 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
+from fanout_lambdas.config import DEFAULT_IN_FLIGHT
+from fanout_lambdas.probe.canaries import Canaries
 from fanout_lambdas.probe.connection import Connector
+from fanout_lambdas.probe.cores import granted_cores
 from fanout_lambdas.probe.kinds import Kit, probers
 from fanout_lambdas.probe.name_servers import NameServer
+from fanout_lambdas.probe.pace import Pace
+from fanout_lambdas.probe.reading import read_probes, void
 from fanout_lambdas.probe.resolver import Resolver
-from fanout_lambdas.sealing import SECRET_FIELDS, SealBroken, Sealer
+from fanout_lambdas.sealing import Sealer
 from fanout_lambdas.shared.contracts import (
     Batch,
-    ContractError,
     Outcome,
     Probe,
     Reason,
-    Refusal,
     Result,
     ResultBatch,
     WorkerFigures,
@@ -30,21 +32,9 @@ from fanout_lambdas.shared.netguard import Guard
 
 log = logging.getLogger(__name__)
 
-DEFAULT_IN_FLIGHT = 100
-CANARIES_GOOD_FOR_S = 10.0  # batches that follow each other closely share one verdict
 _MAX_LAG_US = 10**9
 
 Clock = Callable[[], float]
-
-
-@dataclass(frozen=True, slots=True)
-class _Canaries:
-    asked: int = 0
-    failed: int = 0
-
-    @property
-    def unfit(self) -> bool:
-        return self.failed * 2 > self.asked
 
 
 class ProbeEngine:
@@ -58,10 +48,14 @@ class ProbeEngine:
         in_flight: int = DEFAULT_IN_FLIGHT,
         ca_file: str | None = None,
         name_servers: Sequence[NameServer] = (),
+        cores: float | None = None,
         clock: Clock = time.time,
     ) -> None:
+        """`cores`: the share of a processor to pace for, None: what this process is granted."""
         self.in_flight = in_flight
         self._clock = clock
+        self._cores = cores
+        self._pace = Pace(cores or granted_cores())
         self._slots = asyncio.Semaphore(in_flight)
         resolver = Resolver(name_servers)
         self._connector = Connector(guard=guard, resolver=resolver, ca_file=ca_file)
@@ -73,7 +67,7 @@ class ProbeEngine:
                 resolver=resolver,
             )
         )
-        self._canaries: tuple[float, _Canaries] | None = None
+        self._canaries = Canaries(self._ask)
 
     def close(self) -> None:
         self._connector.close()
@@ -83,9 +77,24 @@ class ProbeEngine:
         loop = asyncio.get_running_loop()
         if due is None:
             due = loop.time()
-        async with self._slots:
-            lag_us = min(max(0, int((loop.time() - due) * 1e6)), _MAX_LAG_US)
-            result = await self._ask(probe, lag_us=lag_us)
+        await self._admit()
+        try:
+            return await self._start(probe, due)
+        finally:
+            self._slots.release()
+
+    async def _admit(self) -> None:
+        """Returns when one more probe may start; it holds a slot until it is over."""
+        await self._slots.acquire()
+        try:
+            await self._pace.turn()
+        except BaseException:
+            self._slots.release()
+            raise
+
+    async def _start(self, probe: Probe, due: float) -> Result:
+        lag_s = asyncio.get_running_loop().time() - due
+        result = await self._ask(probe, lag_us=min(max(0, int(lag_s * 1e6)), _MAX_LAG_US))
         if result.reason is Reason.BLOCKED:
             log.warning("blocked check=%s %s", probe.check_id, result.message)
         return result
@@ -97,7 +106,7 @@ class ProbeEngine:
         except Exception as error:
             # Neither the error's text nor its trace: either may quote a tenant's secret.
             log.error("check=%s the prober failed: %s", probe.check_id, type(error).__name__)
-            return _void(probe, "The prober failed.")
+            return void(probe, "The prober failed.")
 
     async def run(
         self, batch: Batch, *, sealer: Sealer | None = None, cold_start: bool = False
@@ -105,22 +114,32 @@ class ProbeEngine:
         """Probe the whole batch. The caller has waited for its `not_before`."""
         loop = asyncio.get_running_loop()
         started, began = self._clock(), loop.time()
-        probes, results, refusals = _read_probes(batch.probes, sealer)
-        canaries = asyncio.create_task(self._ask_canaries(batch))
+        if self._cores is None:
+            self._pace.cores = granted_cores()  # it may be changed while we run
+        probes, results, refusals = read_probes(batch.probes, sealer)
+        canaries = asyncio.create_task(self._canaries.judge(batch.canaries, slot=batch.minute))
         tasks: list[asyncio.Task[Result]] = []
         try:
             for due, probe in _schedule(probes, batch, now=started, began=began):
                 wait = due - loop.time()
                 if wait > 0:
                     await asyncio.sleep(wait)
-                tasks.append(asyncio.create_task(self.probe(probe, due=due)))
+                # Waiting here and not in each task: one timer serves many starts.
+                await self._admit()
+                task = asyncio.create_task(self._start(probe, due))
+                # Not in the task: one that is cancelled before its first step runs no `finally`.
+                task.add_done_callback(lambda _: self._slots.release())
+                tasks.append(task)
             results += await asyncio.gather(*tasks)
-            verdict = await canaries
+            fitness = await canaries
+            if not fitness.unfit and _mostly_bad(results):
+                # They may have been well when this batch began, or when an earlier one did.
+                fitness = await self._canaries.judge(batch.canaries, slot=batch.minute, afresh=True)
         finally:
-            for task in (*tasks, canaries):
-                task.cancel()
-        if verdict.unfit:
-            log.error("batch void: %s of %s canaries failed", verdict.failed, verdict.asked)
+            for each in (*tasks, canaries):
+                each.cancel()
+        if fitness.unfit:
+            log.error("batch void: %s of %s canaries failed", fitness.failed, fitness.asked)
             results = [replace(result, outcome=Outcome.VOID) for result in results]
         lags = sorted(result.lag_us for result in results)
         figures = WorkerFigures(
@@ -130,8 +149,8 @@ class ProbeEngine:
             lag_p50_us=_percentile(lags, 50),
             lag_p99_us=_percentile(lags, 99),
             cold_start=cold_start,
-            canaries=verdict.asked,
-            canaries_failed=verdict.failed,
+            canaries=fitness.asked,
+            canaries_failed=fitness.failed,
         )
         return ResultBatch(
             minute=batch.minute,
@@ -142,84 +161,6 @@ class ProbeEngine:
             refusals=tuple(refusals),
             worker=figures,
         )
-
-    async def _ask_canaries(self, batch: Batch) -> _Canaries:
-        loop = asyncio.get_running_loop()
-        if not batch.canaries:
-            return _Canaries()
-        if self._canaries and loop.time() - self._canaries[0] < CANARIES_GOOD_FOR_S:
-            return self._canaries[1]
-        probes = []
-        for raw in batch.canaries:
-            try:
-                probes.append(Probe.from_json({**raw, "check_id": 0, "slot": batch.minute}))
-            except (ContractError, TypeError) as error:
-                log.error("a canary is not a probe: %s", error)
-        # Beside the in-flight limit: a full queue must not make the prober look unfit.
-        answers = await asyncio.gather(*(self._ask(probe) for probe in probes))
-        failed = sum(not answer.outcome.is_good for answer in answers)
-        verdict = _Canaries(asked=len(answers), failed=failed)
-        self._canaries = loop.time(), verdict
-        return verdict
-
-
-def read_probe(raw: Any, sealer: Sealer | None = None) -> Probe | Refusal | Result:
-    """The probe in `raw`, its secrets opened. A refusal where it breaks the contract; a void
-    result where its secrets cannot be opened, which is our fault and not the target's."""
-    if not isinstance(raw, dict):
-        return Refusal(check_id=None, error=ContractError("", "type", "A probe is an object."))
-    sealed = raw.get("sealed")
-    try:
-        if sealed is None:
-            return Probe.from_json(raw)
-        plain = {name: value for name, value in raw.items() if name != "sealed"}
-        if sealer is None or not isinstance(sealed, str):
-            raise SealBroken("This worker has no sealing key.")
-        opened = sealer.open(sealed)
-        return Probe.from_json(
-            plain | {name: opened[name] for name in SECRET_FIELDS if name in opened}
-        )
-    except SealBroken as error:
-        return _unopened(plain, str(error))
-    except ContractError as error:
-        return Refusal(check_id=_shown_id(raw.get("check_id")), error=error)
-
-
-def _unopened(plain: Mapping[str, Any], message: str) -> Refusal | Result:
-    try:
-        probe = Probe.from_json(plain)
-    except ContractError as error:
-        return Refusal(check_id=_shown_id(plain.get("check_id")), error=error)
-    log.error("check=%s %s", probe.check_id, message)
-    return _void(probe, message)
-
-
-def _void(probe: Probe, message: str) -> Result:
-    return Result(
-        check_id=probe.check_id,
-        slot=probe.slot,
-        outcome=Outcome.VOID,
-        reason=Reason.INTERNAL,
-        message=message,
-    )
-
-
-def _read_probes(
-    raw: Sequence[Any], sealer: Sealer | None
-) -> tuple[list[Probe], list[Result], list[Refusal]]:
-    probes: list[Probe] = []
-    results: list[Result] = []
-    refusals: list[Refusal] = []
-    for each in raw:
-        match read_probe(each, sealer):
-            case Probe() as probe:
-                probes.append(probe)
-            case Result() as result:
-                results.append(result)
-            case Refusal() as refusal:
-                log.error("check=%s refused: %s", refusal.check_id, refusal.error)
-                refusals.append(refusal)
-    return probes, results, refusals
 
 
 def _schedule(
@@ -241,15 +182,12 @@ def _schedule(
     ]
 
 
+def _mostly_bad(results: Sequence[Result]) -> bool:
+    bad = sum(not result.outcome.is_good for result in results)
+    return bad * 2 > len(results)
+
+
 def _percentile(ordered: Sequence[int], percent: int) -> int:
     if not ordered:
         return 0
     return ordered[min(len(ordered) - 1, len(ordered) * percent // 100)]
-
-
-def _shown_id(value: Any) -> int | str | None:
-    if type(value) is int and 0 <= value < 2**63:
-        return value
-    if isinstance(value, str):
-        return value[:64].replace("\0", "").encode("utf-8", "replace").decode("utf-8")
-    return None

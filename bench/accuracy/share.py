@@ -1,0 +1,112 @@
+"""Holds processes to a share of one core: in a cgroup where one can be made, else by stopping and going on."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from fanout_lambdas.probe.cores import LAMBDA_MB_A_CORE
+
+PERIOD_S = 0.1
+"""The kernel's default: a process may use its share at once and is frozen for the rest."""
+_ROOT = Path("/sys/fs/cgroup")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Share:
+    """`hold(pid)` puts a process under it; `how` is for people. `environment`: what tells the
+    process of it, where the system does not."""
+
+    how: str
+    hold: Callable[[int], None]
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+@contextlib.contextmanager
+def held_to(cores: float) -> Iterator[Share]:
+    """A share of one core; what was held is free again afterwards."""
+    quota, period = int(cores * PERIOD_S * 1e6), int(PERIOD_S * 1e6)
+    name = f"uptime-bench-{os.getpid()}"
+    for how, parent, limits in (
+        ("cgroup v2", _ROOT, {"cpu.max": f"{quota} {period}"}),
+        (
+            "cgroup v1",
+            _ROOT / "cpu",
+            {"cpu.cfs_period_us": str(period), "cpu.cfs_quota_us": str(quota)},
+        ),
+    ):
+        folder = _make(parent / name, limits)
+        if folder is not None:
+            try:
+                yield Share(how=how, hold=lambda pid, at=folder: _enter(at, pid))  # type: ignore[misc]
+            finally:
+                _remove(folder, parent)
+            return
+    yield from _stop_and_go(cores)
+
+
+def _make(folder: Path, limits: dict[str, str]) -> Path | None:
+    try:
+        control = folder.parent / "cgroup.subtree_control"
+        if control.exists() and "cpu" not in control.read_text().split():
+            control.write_text("+cpu")
+        elif not control.exists() and folder.parent == _ROOT:
+            return None
+        folder.mkdir()
+    except OSError:
+        return None
+    try:
+        for file, value in limits.items():
+            (folder / file).write_text(value)
+    except OSError:
+        folder.rmdir()
+        return None
+    return folder
+
+
+def _enter(folder: Path, pid: int) -> None:
+    (folder / "cgroup.procs").write_text(str(pid))
+
+
+def _remove(folder: Path, parent: Path) -> None:
+    for pid in (folder / "cgroup.procs").read_text().split():
+        with contextlib.suppress(OSError):
+            _enter(parent, int(pid))
+    with contextlib.suppress(OSError):
+        folder.rmdir()
+
+
+def _stop_and_go(cores: float) -> Iterator[Share]:
+    """SIGSTOP and SIGCONT in the same period. Harsher: it stops also a process that used little."""
+    pids: list[int] = []
+    ended = threading.Event()
+
+    def turn() -> None:
+        while not ended.wait(cores * PERIOD_S):
+            _send(pids, signal.SIGSTOP)
+            ended.wait((1 - cores) * PERIOD_S)
+            _send(pids, signal.SIGCONT)
+
+    thread = threading.Thread(target=turn, name="stop and go", daemon=True)
+    thread.start()
+    try:
+        yield Share(
+            how="SIGSTOP and SIGCONT",
+            hold=pids.append,
+            environment={"AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(round(cores * LAMBDA_MB_A_CORE))},
+        )
+    finally:
+        ended.set()
+        thread.join()
+        _send(pids, signal.SIGCONT)
+
+
+def _send(pids: list[int], sign: signal.Signals) -> None:
+    for pid in list(pids):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, sign)

@@ -1,0 +1,71 @@
+"""Starts are spaced by what a probe costs and what the CPU gives."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from fanout_lambdas.probe.pace import (
+    BUSY,
+    FIRST_COST_S,
+    LEAST_COST_S,
+    MOST_COST_S,
+    SAMPLE,
+    Pace,
+)
+
+
+class Cpu:
+    """A CPU clock that each start moves on."""
+
+    def __init__(self) -> None:
+        self.used_s = 0.0
+
+    def __call__(self) -> float:
+        return self.used_s
+
+
+def gap(pace: Pace) -> float:
+    first = pace.take(1e6)
+    return pace.take(1e6) - first
+
+
+@pytest.mark.parametrize("cores", [1.0, 0.29, 0.07])
+def test_starts_leave_a_part_of_the_cpu_free(cores: float) -> None:
+    pace = Pace(cores, cpu_clock=Cpu())
+    assert gap(pace) == pytest.approx(FIRST_COST_S / (cores * BUSY))
+
+
+def test_a_start_after_a_pause_is_at_once_and_no_burst_follows() -> None:
+    pace = Pace(0.5, cpu_clock=Cpu())
+    pace.take(10.0)
+    assert pace.take(20.0) == 20.0
+    assert pace.take(20.0) > 20.0
+
+
+@pytest.mark.parametrize(
+    ("cost_s", "learnt"),
+    [(0.000_4, 0.000_4), (0.002, 0.002), (0.5, MOST_COST_S), (0.0, LEAST_COST_S)],
+)
+def test_the_cost_of_a_probe_is_learnt_within_bounds(cost_s: float, learnt: float) -> None:
+    cpu = Cpu()
+    pace = Pace(1.0, cpu_clock=cpu)
+    for _ in range(20 * SAMPLE):
+        cpu.used_s += cost_s
+        pace.take(0.0)
+    before = pace.take(0.0)
+    assert pace.take(0.0) - before == pytest.approx(learnt / BUSY, rel=0.01)
+
+
+def test_turns_come_as_far_apart_as_they_should() -> None:
+    async def run() -> float:
+        loop = asyncio.get_running_loop()
+        pace = Pace(0.1, cpu_clock=Cpu())
+        began = loop.time()
+        for _ in range(SAMPLE - 1):
+            await pace.turn()
+        return loop.time() - began
+
+    least = (SAMPLE - 2) * FIRST_COST_S / (0.1 * BUSY)
+    assert least - 0.005 < asyncio.run(run()) < 3 * least
