@@ -4,10 +4,10 @@ peer. The rules serve every connection, the blocking connect webhooks and channe
 from __future__ import annotations
 
 import socket
+import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
-from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass
+from queue import Empty, Queue
 from typing import Any
 
 from fanout_lambdas.shared.netguard import Blocked, Guard, Target
@@ -114,15 +114,23 @@ def _why(host: str, error: Exception) -> str:
 def _resolve_blocking(target: Target, guard: Guard, family: str, timeout_s: float) -> list[Address]:
     if target.is_literal:
         return literal(target, guard, family)
-    # getaddrinfo knows no timeout: it waits in a thread of its own, which may be left behind.
-    pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="resolve")
+    # getaddrinfo knows no timeout. Its thread may be left behind, and no exit waits for a daemon.
+    answers: Queue[list[Address] | Exception] = Queue()
+
+    def ask() -> None:
+        try:
+            answers.put(lookup(target.host, target.port, family))
+        except Exception as error:
+            answers.put(error)
+
+    threading.Thread(target=ask, name="resolve", daemon=True).start()
     try:
-        future = pool.submit(lookup, target.host, target.port, family)
-        return permitted(future.result(timeout_s), target, guard)
-    except FutureTimeout:
+        found = answers.get(timeout=timeout_s)
+    except Empty:
         raise TimeoutError(f"The name {target.host} was not resolved in time.") from None
-    finally:
-        pool.shutdown(wait=False)
+    if isinstance(found, Exception):
+        raise found
+    return permitted(found, target, guard)
 
 
 def _new_socket(address: Address) -> socket.socket:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import socket
+import subprocess
+import sys
 import threading
 from typing import Any
 
@@ -11,6 +13,7 @@ import pytest
 from fanout_lambdas.shared.guarded_connect import (
     Address,
     Unresolved,
+    check_peer,
     connect_blocking,
     permitted,
 )
@@ -84,3 +87,43 @@ def test_hung_name_server_ends_with_the_timeout(monkeypatch: pytest.MonkeyPatch)
     with pytest.raises(TimeoutError):
         connect_blocking(parse_url("http://slow.example.com/"), guard=CLOSED, timeout_s=0.1)
     event.set()
+
+
+def test_hung_name_server_does_not_hold_up_the_exit() -> None:
+    code = """
+import socket, time
+from fanout_lambdas.shared.guarded_connect import connect_blocking
+from fanout_lambdas.shared.netguard import Guard, parse_url
+socket.getaddrinfo = lambda *args: time.sleep(60)
+try:
+    connect_blocking(parse_url("http://slow.example.com/"), guard=Guard(), timeout_s=0.1)
+except TimeoutError:
+    print("in time")
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=20, check=True
+    )
+    assert done.stdout == "in time\n"
+
+
+def test_the_connected_peer_is_checked_again() -> None:
+    place, checked = parse_url("http://example.com/"), v4("8.8.8.8")
+    check_peer(("8.8.8.8", 80), checked, place, CLOSED)
+    for peer, rule in (
+        (("127.0.0.1", 80), "loopback"),
+        (("169.254.169.254", 80), "metadata"),
+        (("::ffff:10.0.0.1", 80, 0, 0), "embedded_ipv4"),
+        (("8.8.4.4", 80), "peer"),
+        (("8.8.8.8", 443), "peer"),
+        (("8.8.8.8", 25), "port"),
+    ):
+        with pytest.raises(Blocked) as caught:
+            check_peer(peer, checked, place, CLOSED)
+        assert caught.value.rule == rule
+
+
+def test_ports_of_an_answer_are_judged_by_what_the_check_does() -> None:
+    smtp, found = "tcp://mail.example.com:25", [v4("8.8.8.8", 25)]
+    assert permitted(found, CLOSED.check_url(smtp, kind="tcp"), CLOSED) == found
+    with pytest.raises(Blocked, match="Port 25"):
+        permitted(found, parse_url(smtp, ("tcp",)), CLOSED)
