@@ -77,6 +77,10 @@ class Ping(models.Model):
             models.UniqueConstraint(fields=["subject", "number"], name="ping_unique"),
         ]
 
+    @property
+    def duration_s(self) -> float | None:
+        return None if self.duration_ms is None else self.duration_ms / 1000
+
 
 class HeartbeatSpan(models.Model):
     """Time in which a heartbeat was watched: from its first call on, less pauses and deadlines nobody could hear."""

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 import time_machine
 from django.db import connection
+from django.utils import timezone
+from pytest_django.live_server_helper import LiveServer
 
-from checks.models import MinuteRun
+from checks.history.partitions import ensure_partitions
+from checks.models import MinuteRun, PingHealth
 from checks.pipeline.snapshot import take_snapshot
 from checks.regions import ensure_local_region
 from fanout_lambdas.objectstore import ObjectStore
 from fanout_lambdas.shared.slots import minute_of
+from tests.checks.heartbeats.beats import beat_of, call, heartbeat, outcomes, state_of
 from tests.checks.pipeline.fleet import MINUTE, at, check
 from uptime import engine, jobs
 from uptime.celery import app
@@ -86,8 +93,12 @@ def test_without_a_database_probing_goes_on_from_the_newest_snapshot(
 
 
 @pytest.mark.django_db(transaction=True)
-def test_every_job_runs_on_an_empty_installation(sent: list[Mapping[str, Any]]) -> None:
+def test_every_job_runs_on_an_empty_installation(
+    sent: list[Mapping[str, Any]], settings: Any
+) -> None:
+    settings.SITE_URL = "http://127.0.0.1:9"  # nobody is there: our own call fails at once
     for job in (
+        jobs.heartbeats,
         jobs.watch,
         jobs.recheck,
         jobs.deliver,
@@ -99,6 +110,37 @@ def test_every_job_runs_on_an_empty_installation(sent: list[Mapping[str, Any]]) 
         job({}, None)
 
     assert sent == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_job_that_falls_silent_is_found_by_the_job_that_calls_ourselves(
+    live_server: LiveServer, settings: Any
+) -> None:
+    ensure_partitions(now=timezone.now())
+    settings.SITE_URL = live_server.url
+    now = timezone.now()
+    silent = heartbeat(interval_s=60, grace_s=10)
+    call(silent, at=now - timedelta(seconds=75))
+
+    jobs.heartbeats()  # nobody listened while the call was due
+    assert (outcomes(silent), state_of(silent)) == (["up", "void"], "up")
+
+    with time_machine.travel(now + timedelta(seconds=30)):
+        jobs.heartbeats()
+    due = beat_of(silent).due_at
+    assert due is not None
+    PingHealth.objects.update(since=now - timedelta(seconds=60))
+    with time_machine.travel(due + timedelta(seconds=1)):
+        PingHealth.objects.update(until=due - timedelta(seconds=5))
+        jobs.heartbeats()
+    assert (outcomes(silent), state_of(silent)) == (["up", "void", "down"], "down")
+
+
+def test_both_clocks_call_the_same_jobs() -> None:
+    """What beat calls, Zappa's events call too."""
+    events = json.loads(Path("zappa_settings.json").read_text())["base"]["events"]
+    functions = {event["function"] for event in events}
+    assert functions == {entry["task"] for entry in app.conf.beat_schedule.values()}
 
 
 def test_no_backlog_is_replayed_after_downtime() -> None:
