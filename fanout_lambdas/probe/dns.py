@@ -54,6 +54,7 @@ class DnsProber:
                 if data[3] & 15 in _EDNS_UNKNOWN:
                     question = dns_records.without_edns(question)
                     data = await self._ask(attempt, name, question, servers)
+            attempt.watch.enter(None)
             total_us = attempt.watch.total_us()
             attempt.received += data
             try:

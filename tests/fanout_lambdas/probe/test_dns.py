@@ -59,6 +59,7 @@ def probe(
     assert (result.check_id, result.slot, result.lag_us) == (7, 5, 3)
     assert Result.from_json(json.loads(json.dumps(result.to_json()))) == result
     assert bool(result.message) == (result.outcome is not Outcome.UP)
+    assert (result.phases.dns_us or 0) <= result.total_us
     return result
 
 

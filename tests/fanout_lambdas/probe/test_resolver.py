@@ -25,10 +25,12 @@ from fanout_lambdas.probe.dns_message import (
 from fanout_lambdas.probe.machine_names import MachineNames
 from fanout_lambdas.probe.name_servers import NameServer
 from fanout_lambdas.probe.resolver import Resolver
+from fanout_lambdas.probe.run import ProbeEngine
+from fanout_lambdas.shared.contracts import Outcome, Probe, Reason, Result
 from fanout_lambdas.shared.guarded_connect import Address, Unresolved
-from fanout_lambdas.shared.netguard import parse_url
+from fanout_lambdas.shared.netguard import AllowList, Guard, parse_url
 from tests.nameserver import Query, Script, Server, Zone, name_server, silent
-from tests.targets import free_port
+from tests.targets import answer, free_port, replies, serve
 
 V4, V6 = socket.AF_INET, socket.AF_INET6
 NAME = "www.example.com"
@@ -432,6 +434,84 @@ def test_any_changed_byte_is_read_or_refused(at: int, value: int, kind: int) -> 
     if is_answer(bytes(wire), question):
         with contextlib.suppress(BadMessage):
             read_addresses(bytes(wire), question)
+
+
+# --- from the name to the connection
+
+
+def engine_probe(
+    server: Server, guard: Guard, url: str, *, times: int = 1, **fields: Any
+) -> list[Result]:
+    async def run() -> list[Result]:
+        engine = ProbeEngine(
+            guard=guard, user_agent="Uptime/1.0", name_servers=[NameServer.parse(server.place)]
+        )
+        probe = Probe.from_json({"check_id": 1, "slot": 5, "url": url, **fields})
+        try:
+            return [await engine.probe(probe) for _ in range(times)]
+        finally:
+            engine.close()
+
+    return asyncio.run(run())
+
+
+def probe_named(script: Script | Zone, *, times: int = 1) -> tuple[list[Result], Server, int]:
+    """Probes of a web server on 127.0.0.1, whose one port is open, by its name."""
+    with serve(replies(answer())) as target, name_server(script) as server:
+        guard = Guard(AllowList.parse(f"127.0.0.1/32:{target.port}"))
+        url = target.url(host=NAME)
+        results = engine_probe(server, guard, url, times=times, family="4")
+        return results, server, len(target.requests)
+
+
+def test_a_name_is_resolved_connected_and_timed() -> None:
+    (result,), server, requests = probe_named({f"{NAME} A": "127.0.0.1"})
+    assert (result.outcome, result.remote_address, requests) == (Outcome.UP, "127.0.0.1", 1)
+    assert 0 < (result.phases.dns_us or 0) < result.total_us
+    assert server.asked(NAME) == ["A"]
+
+
+@pytest.mark.parametrize("addresses", [["10.0.0.1"], ["93.184.216.34", "10.0.0.1"], ["::1"]])
+def test_private_and_mixed_answers_are_blocked(addresses: list[str]) -> None:
+    kind = "AAAA" if ":" in addresses[0] else "A"
+
+    def script(query: Query) -> Iterable[bytes]:
+        return [query.reply(*addresses) if query.kind == kind else query.reply()]
+
+    with name_server(script) as server:
+        (result,) = engine_probe(server, Guard(), f"http://{NAME}/")
+    assert (result.outcome, result.reason) == (Outcome.DOWN, Reason.BLOCKED)
+    assert f"{NAME} resolves to a forbidden target" in result.message
+    assert result.phases.connect_us is None
+
+
+def test_rebinding_finds_the_address_checked_each_time() -> None:
+    """The name moves to a closed address after each question: one probe asks once, and connects
+    to what was checked."""
+    asked: list[Query] = []
+
+    def script(query: Query) -> Iterable[bytes]:
+        asked.append(query)
+        return [query.reply("127.0.0.1" if len(asked) % 2 else "127.0.0.2")]
+
+    results, server, requests = probe_named(script, times=6)
+    assert [result.reason for result in results] == [Reason.NONE, Reason.BLOCKED] * 3
+    assert (requests, len(server.queries)) == (3, 6)
+
+
+def test_an_unresolved_name_is_down_for_dns() -> None:
+    (result,), _, _ = probe_named({"other.example.com A": "127.0.0.1"})
+    assert (result.outcome, result.reason) == (Outcome.DOWN, Reason.DNS)
+    assert result.message == f"The name {NAME} does not exist."
+    assert result.phases.connect_us is None
+
+
+def test_a_hung_name_server_ends_with_the_probes_timeout() -> None:
+    with name_server(silent) as server:
+        (result,) = engine_probe(server, Guard(), f"http://{NAME}/", timeout_ms=1_000)
+    assert (result.outcome, result.reason) == (Outcome.DOWN, Reason.TIMEOUT)
+    assert result.message == "Timed out after 1 s while resolving the name."
+    assert 1_000_000 <= result.total_us < 1_500_000
 
 
 # --- the machine's own files
