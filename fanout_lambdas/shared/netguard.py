@@ -61,16 +61,12 @@ class Guard:
         third parties through us.
         """
         target = parse_url(url, SCHEMES[kind])
-        if kind == "dns":
-            self._check_question(target)
-            return target
         if kind in ("tcp", "tls") and not sends:
             target = replace(target, use=Use.CONNECT)
-        if target.is_literal:
-            self.check_address(target.host, target.port, use=target.use)
-        elif not self.allow.opens_port(target.port):
-            _check_port(target.port, target.use)
-            _check_name(target.host)
+        if kind == "dns":
+            self._check_question(target)
+        else:
+            self._check_place(target)
         return target
 
     def check_name_server(self, text: str) -> Target:
@@ -83,18 +79,14 @@ class Guard:
         if ":" not in place.rpartition("]")[2]:
             place += f":{DNS_PORT}"
         target = replace(parse_url(f"tcp://{place}", ("tcp",)), use=Use.ASK)
-        if target.is_literal:
-            self.check_address(target.host, target.port, use=target.use)
-        elif not self.allow.opens_port(target.port):
-            _check_port(target.port, target.use)
-            _check_name(target.host)
+        self._check_place(target)
         return target
 
     def check_address(self, address: str, port: int | None = None, *, use: Use = Use.WEB) -> None:
         """Return if this address (and port) may be connected to, else raise Blocked."""
-        rule = denied_rule(address)
         if self.opens(address, port):
             return
+        rule = denied_rule(address)
         if rule is not None:
             raise Blocked(rule, f"{shown(address)} is not a public address ({rule}).")
         if port is not None:
@@ -104,6 +96,13 @@ class Guard:
         """Is this address opened by the allow list?"""
         parsed = parsed_address(address) if self.allow.entries else None
         return parsed is not None and self.allow.opens(parsed, port)
+
+    def _check_place(self, target: Target) -> None:
+        if target.is_literal:
+            self.check_address(target.host, target.port, use=target.use)
+        elif not self.allow.opens_port(target.port):
+            _check_port(target.port, target.use)
+            _check_name(target.host)
 
     def _check_question(self, target: Target) -> None:
         """Nobody connects to what a DNS check names, but its answer must not draw a map of our
