@@ -17,7 +17,7 @@ _START = b"HTTP/"
 _BLANK = re.compile(rb"\n\r?\n")
 _STATUS = re.compile(rb"HTTP/([0-9](?:\.[0-9])?)[ \t]+([1-9][0-9]{2})(?:[ \t].*)?")
 _FOLD = re.compile(rb"\n[ \t]+")
-_NAME = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_FIELD = re.compile(rb"^([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*(.*)$", re.MULTILINE)
 _SIZE = re.compile(rb"([0-9A-Fa-f]{1,16})[ \t]*(?:;.*)?")
 _LENGTH = re.compile(rb"0*[0-9]{1,18}")
 
@@ -48,6 +48,7 @@ class Head:
     http_status: int
     version: str  # "1.1"
     headers: list[tuple[bytes, bytes]]  # names in lower case
+    is_ascii: bool
 
 
 def request_head(
@@ -108,12 +109,8 @@ def read_head(block: bytes) -> Head:
         raise Malformed("its headers begin with a continued line")
     if b"\n " in rest or b"\n\t" in rest:
         rest = _FOLD.sub(b" ", rest)
-    headers = []
-    for line in rest.split(b"\n"):
-        name, colon, value = line.partition(b":")
-        if colon and _NAME.fullmatch(name):
-            headers.append((name.lower(), value.strip(b" \t")))
-    return Head(int(status[2]), status[1].decode("ascii"), headers)
+    headers = [(name.lower(), value.rstrip(b" \t")) for name, value in _FIELD.findall(rest)]
+    return Head(int(status[2]), status[1].decode("ascii"), headers, rest.isascii())
 
 
 class Body:

@@ -107,7 +107,7 @@ class HttpProber:
                 if len(journey.hops) >= probe.max_redirects:
                     raise BadRedirect(_too_many(probe.max_redirects))
             finally:
-                await response.aclose()
+                await _wire(response).aclose()
             journey.hops.append(Hop(url=target.url[:MAX_URL], http_status=response.status_code))
             if "set-cookie" in response.headers:
                 cookies = cookies or httpx.Cookies()
@@ -125,14 +125,18 @@ class HttpProber:
 
 
 async def _read(journey: _Journey, response: httpx.Response) -> None:
-    assert isinstance(response.stream, httpx.AsyncByteStream)
     reader: BodyReader | None = None
-    async for part in response.stream:
+    async for part in _wire(response):
         if reader is None:
             reader = _body_reader(journey, response)
         reader.feed(part)
     if reader is not None:
         reader.finish()
+
+
+def _wire(response: httpx.Response) -> httpx.AsyncByteStream:
+    assert isinstance(response.stream, httpx.AsyncByteStream)
+    return response.stream
 
 
 def _body_reader(journey: _Journey, response: httpx.Response) -> BodyReader:

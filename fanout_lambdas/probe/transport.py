@@ -58,13 +58,16 @@ class ProbeTransport(httpx.AsyncBaseTransport):
         except BaseException:
             stream.close()
             raise
-        return httpx.Response(
+        response = httpx.Response(
             head.http_status,
             headers=head.headers,
             stream=_BodyStream(stream, body, reader.rest),
             extensions={"http_version": b"HTTP/" + head.version.encode("ascii")},
             request=request,
         )
+        if head.is_ascii:
+            response.headers.encoding = "ascii"  # else found out anew at each look-up
+        return response
 
 
 async def _receive_head(stream: Stream, reader: HeadReader, watch: Stopwatch) -> Head:
