@@ -8,10 +8,10 @@ from fanout_lambdas.probe import phases
 from fanout_lambdas.probe.attempt import Attempt
 from fanout_lambdas.probe.connection import Connector
 from fanout_lambdas.probe.escapes import unescaped
-from fanout_lambdas.probe.evidence import gather, scrub, secrets_of
+from fanout_lambdas.probe.evidence import gather
 from fanout_lambdas.probe.transport import NoAnswer
 from fanout_lambdas.probe.verdicts import Verdict, latency, quoted, verdict
-from fanout_lambdas.shared.contracts import Evidence, Outcome, Probe, Reason, Result
+from fanout_lambdas.shared.contracts import Evidence, Probe, Reason, Result
 from fanout_lambdas.shared.netguard import Guard, Target
 
 MAX_RECEIVED = 64 * 1024  # what is expected has to stand within so many bytes
@@ -40,11 +40,10 @@ class TcpProber:
         except Exception as error:
             return attempt.failed(error, evidence=_evidence(attempt))
         total_us = attempt.watch.total_us()
-        verdicts = [*_expectation(attempt), *latency(probe, total_us)]
-        is_found = all(each.outcome is not Outcome.DOWN or each.assertion.ok for each in verdicts)
-        return attempt.judged(
-            verdicts, total_us=total_us, evidence=None if is_found else _evidence(attempt)
-        )
+        evidence = _evidence(attempt)
+        verdicts = [*_expectation(attempt, evidence), *latency(probe, total_us)]
+        is_met = all(each.assertion.ok for each in verdicts if each.reason is Reason.KEYWORD)
+        return attempt.judged(verdicts, total_us=total_us, evidence=None if is_met else evidence)
 
     async def _talk(self, attempt: Attempt, target: Target) -> None:
         probe, watch = attempt.probe, attempt.watch
@@ -72,14 +71,14 @@ class TcpProber:
             stream.close()
 
 
-def _expectation(attempt: Attempt) -> list[Verdict]:
-    probe, received = attempt.probe, attempt.received
-    if not probe.expect:
+def _expectation(attempt: Attempt, evidence: Evidence | None) -> list[Verdict]:
+    expect = attempt.probe.expect
+    if not expect:
         return []
-    ok = unescaped(probe.expect) in received
-    got = _shown(scrub(received[:1_024].decode("utf-8", "replace"), secrets_of(probe)))
-    message = f"Expected {quoted(probe.expect)}, got {quoted(got, 120)}."
-    return [verdict("expect", probe.expect, got, ok, Reason.KEYWORD, message)]
+    ok = unescaped(expect) in attempt.received
+    got = _shown(evidence.body) if evidence else ""
+    message = f"Expected {quoted(expect)}, got {quoted(got, 120)}."
+    return [verdict("expect", expect, got, ok, Reason.KEYWORD, message)]
 
 
 def _evidence(attempt: Attempt) -> Evidence | None:

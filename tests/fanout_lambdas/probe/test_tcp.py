@@ -162,7 +162,7 @@ def test_saying_without_expecting_does_not_wait() -> None:
     [
         (says(b"554 no service\r\n"), "554 no service"),
         (says(b"554 no service\r\n", then=waits), "554 no service"),
-        (says(b"\x00\x01\xff", then=waits), "�"),
+        (says(b"\x00\x01\xff", then=waits), "Not text; it begins with the bytes 00 01 ff."),
         (floods, "x" * 200),
         (lambda peer: says(*[b"."] * 1_000)(peer), "." * 200),
     ],
