@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -21,6 +22,7 @@ from rest_framework.response import Response
 
 from checks import manual, services
 from checks.availability import uptime_of
+from checks.heartbeats.page import heartbeat_fields
 from checks.models import Check, Incident, Kind, State
 from checks.models.result import OUTCOMES
 from checks.selectors import BEFORE_ALL, incidents_of, live_checks, region_codes, results_page
@@ -202,8 +204,15 @@ class CheckViewSet(ClientViewSet):
     def get_serializer_context(self) -> dict[str, Any]:
         return {**super().get_serializer_context(), "region_codes": region_codes()}
 
+    def shown(self, rows: Sequence[Check]) -> Sequence[Any]:
+        """Heartbeats with what is known of their calls."""
+        calls = heartbeat_fields(self.client, rows, may_edit=self.can_write, now=timezone.now())
+        context = {**self.get_serializer_context(), "heartbeats": calls}
+        serializer = CheckSerializer(context=context)
+        return [serializer.to_representation(row) for row in rows]
+
     def _shown(self, check: Check, *, status: int = 200) -> Response:
-        return Response(self.get_serializer(check).data, status=status)
+        return Response(self.shown([check])[0], status=status)
 
 
 @extend_schema(tags=["incidents"])

@@ -16,8 +16,10 @@ from django.db import transaction
 
 from checks.drafts import settings_of, validate_change, validate_new
 from checks.first_slots import drop_waiting_slots, plan_first_slots
+from checks.heartbeats.life import begin
+from checks.heartbeats.region import heartbeat_region
 from checks.masking import SECRET_FIELDS
-from checks.models import Check, RegionState
+from checks.models import Check, Kind, RegionState
 from checks.pipeline import life
 from checks.pipeline.beliefs import load_beliefs
 from checks.validation import POLICY_FIELDS, SCHEDULE_FIELDS
@@ -27,8 +29,8 @@ from clients.models import Client
 
 BELIEF_FIELDS = frozenset(POLICY_FIELDS)
 """A change of these changes what follows from the results so far."""
-DUE_FIELDS = frozenset(SCHEDULE_FIELDS)
-"""A change of these changes when a heartbeat is due."""
+BEGIN_FIELDS = BELIEF_FIELDS | frozenset(SCHEDULE_FIELDS)
+"""After a change of these the check has other slots, or another time at which its heartbeat is due."""
 
 
 def create_check(*, client: Client, actor: Actor, now: datetime, **fields: Any) -> Check:
@@ -41,8 +43,10 @@ def create_check(*, client: Client, actor: Actor, now: datetime, **fields: Any) 
             raise ValidationError(limit_reached(limit), code="limit")
         check = Check(client=client, state_since=now, created_at=now, updated_at=now)
         _assign(check, values)
+        if check.kind == Kind.HEARTBEAT:
+            _give_heartbeat_policy(check)
         check.save(force_insert=True)
-        plan_first_slots(check, now=now)
+        _begin(check, now=now)
         _record(check, actor, "check.created", {"name": check.name, "url": check.url})
     return check
 
@@ -67,10 +71,10 @@ def update_check(check: Check, *, actor: Actor, now: datetime, **fields: Any) ->
             life.change_policy(check.pk, save, now=now)
             drop_waiting_slots(check)  # they lie on the old grid
             _reload(check)
-            if check.paused_at is None:
-                plan_first_slots(check, now=now)
         else:
             save()
+        if BEGIN_FIELDS & set(changed) and check.paused_at is None:
+            _begin(check, now=now)
         _record(check, actor, "check.updated", {"changes": changed})
     return check
 
@@ -100,7 +104,7 @@ def resume_check(check: Check, *, actor: Actor, now: datetime) -> Check:
         check.paused_at = None
         check.updated_at = now
         check.save(update_fields=["paused_at", "updated_at"])
-        plan_first_slots(check, now=now)
+        _begin(check, now=now)
         _record(check, actor, "check.resumed")
         _reload(check)
     return check
@@ -115,6 +119,20 @@ def delete_check(check: Check, *, actor: Actor, now: datetime) -> None:
         check.save(update_fields=["deleted_at", "updated_at"])
         _record(check, actor, "check.deleted", {"name": check.name, "url": check.url})
         _reload(check)
+
+
+def _begin(check: Check, *, now: datetime) -> None:
+    """Await the first result: of a probe that goes out at once, or of the client's job."""
+    if check.kind == Kind.HEARTBEAT:
+        begin(check, now=now)
+    else:
+        plan_first_slots(check, now=now)
+
+
+def _give_heartbeat_policy(check: Check) -> None:
+    """Rule 15: one pseudo-region, and its one result decides."""
+    check.regions = [heartbeat_region().pk]
+    check.down_after = check.up_after = check.quorum = 1
 
 
 def limit_reached(limit: int) -> str:

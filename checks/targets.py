@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
+from checks.heartbeats import schedule
 from checks.models.check import Check, Kind
 from fanout_lambdas.shared.netguard import ALL_SCHEMES, Blocked, parse_url
 
@@ -24,7 +25,6 @@ FORM_OF_TARGET: Final[Mapping[Kind, str]] = {
 _SCHEME = re.compile(
     r"[a-z][a-z0-9+.-]*://|https?:|(?:javascript|data|mailto|file):", re.IGNORECASE
 )
-_LENGTHS: Final = ((86_400, "day"), (3_600, "hour"), (60, "minute"))
 
 
 def target_url(kind: Kind, typed: str) -> str:
@@ -54,19 +54,9 @@ def name_of(kind: Kind, url: str, record_type: str) -> str:
 
 
 def target_words(check: Check) -> str:
-    """What people recognise a check by: example.com/path, db.example.com:5432, MX example.com, every hour."""
+    """What people recognise a check by: example.com/path, db.example.com:5432, MX example.com, Every hour."""
     if check.kind == Kind.HEARTBEAT:
-        if check.cron:
-            return f"{check.cron} ({check.timezone})"
-        return every(check.interval_s)
+        said = schedule.words(check.interval_s, check.cron, check.timezone)
+        return said[:1].upper() + said[1:]
     rest = check.url.split("://", 1)[-1].rstrip("/")
     return f"{check.record_type} {rest}" if check.kind == Kind.DNS else rest
-
-
-def every(seconds: int) -> str:
-    """Every minute, every 5 minutes, every 90 seconds."""
-    for size, word in _LENGTHS:
-        if seconds % size == 0:
-            count = seconds // size
-            return f"Every {word}" if count == 1 else f"Every {count} {word}s"
-    return f"Every {seconds} seconds"

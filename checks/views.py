@@ -13,14 +13,22 @@ from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST
 
 from checks import services
-from checks.forms import CheckForm
+from checks.forms import CheckForm, form_for
 from checks.manual import test_now
-from checks.models import Check
+from checks.models import Check, Kind
 from clients.access import ClientRequest, Params, View, editor_required
 from clients.rate import RateLimited
 from fanout_lambdas.shared.contracts import Result
 
 LIST = "/checks/"
+KINDS = (
+    (Kind.HTTP, "Status, text, JSON, speed and certificate of an address."),
+    (Kind.TCP, "A port that accepts connections, such as a database's."),
+    (Kind.TLS, "How long a certificate is still valid."),
+    (Kind.DNS, "What a name resolves to."),
+    (Kind.HEARTBEAT, "A job of yours that calls us, such as a nightly backup."),
+)
+"""What can be watched, with a line on each."""
 
 
 def page_of(check: Check) -> str:
@@ -67,17 +75,17 @@ def edit(request: ClientRequest, number: int) -> HttpResponse:
 
 def _form_page(request: ClientRequest, check: Check | None) -> HttpResponse:
     """Save, or try the draft out and show the form again with what the try gave."""
-    client = request.client
+    client, kind = request.client, _kind_of(request, check)
     if request.method != "POST":
         draft = {"url": request.GET["url"]} if check is None and "url" in request.GET else None
-        form = CheckForm(client=client, check=check, **({"initial": draft} if draft else {}))
-        return _show(request, form, check)
-    form = CheckForm(request.POST, client=client, check=check)
+        given = {"initial": draft} if draft else {}
+        return _show(request, form_for(kind, client=client, check=check, **given), check)
+    form = form_for(kind, request.POST, client=client, check=check)
     result: Result | None = None
     status = 200
     if form.is_valid():
         try:
-            if request.POST.get("do") == "test":
+            if request.POST.get("do") == "test" and kind is not Kind.HEARTBEAT:
                 result = test_now(
                     client=client,
                     actor=request.user,
@@ -95,6 +103,14 @@ def _form_page(request: ClientRequest, check: Check | None) -> HttpResponse:
     if form.errors and status == 200:
         status = 422
     return _show(request, form, check, result=result, status=status)
+
+
+def _kind_of(request: ClientRequest, check: Check | None) -> Kind:
+    """A check keeps its kind; a new one is of the kind that its address names."""
+    if check is not None:
+        return Kind(check.kind)
+    named = request.GET.get("kind")
+    return Kind(named) if named in Kind.values else Kind.HTTP
 
 
 def _save(request: ClientRequest, form: CheckForm, check: Check | None) -> HttpResponse:
@@ -121,7 +137,8 @@ def _show(
     context: dict[str, Any] = {
         "form": form,
         "check": check,
-        "open": form.open_sections(),
+        "kind": form.kind,
+        "kinds": KINDS if check is None else (),
         "result": result,
         "back": LIST if check is None else page_of(check),
         "list": LIST,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, TypeVar
 
 from django.db.models import Model, QuerySet
@@ -16,7 +16,7 @@ from rest_framework.views import APIView
 from rest_framework.viewsets import GenericViewSet
 
 from clients.audit import Actor
-from clients.models import ApiKey, Client, Membership, User
+from clients.models import ApiKey, Client, Membership, Scope, User
 from clients.paging import OWN_PARAMETERS, KeysetPagination, refuse_unknown
 from clients.problems import NOT_FOUND
 from clients.scoping import TenantManager
@@ -59,7 +59,20 @@ class ClientViewSet(GenericViewSet[Any]):
         filters = getattr(self.filterset_class, "base_filters", {})
         refuse_unknown(request, OWN_PARAMETERS | frozenset(filters))
         rows = self.paginate_queryset(self.filter_queryset(self.get_queryset()))
-        return self.get_paginated_response(self.get_serializer(rows, many=True).data)
+        return self.get_paginated_response(self.shown(rows or ()))
+
+    def shown(self, rows: Sequence[Any]) -> Sequence[Any]:
+        """The rows as they are answered."""
+        shown: Sequence[Any] = self.get_serializer(rows, many=True).data
+        return shown
+
+    @property
+    def can_write(self) -> bool:
+        """May the caller change what the client has?"""
+        if isinstance(self.request.auth, ApiKey):
+            return Scope.WRITE in self.request.auth.scopes
+        membership: Membership = self.request.membership  # type: ignore[attr-defined]
+        return membership.can_write
 
     def input(self, request: Request, *, partial: bool = False) -> dict[str, Any]:
         """The request's fields, by the rules of the serializer."""

@@ -111,7 +111,7 @@ def check_plans(
 
 def _plan(row: Sequence[Any], codes: Mapping[int, str], sealing: _Sealing) -> CheckPlan:
     check_id, interval_s, regions, rotate, total_us, slow = row[:_OWN]
-    secrets = row[_OWN:_HEAD]
+    secrets: _Ciphertexts = tuple(row[_OWN:_HEAD])
     own = tuple(codes[number] for number in regions if number in codes)
     request = {
         name: value for name, value in zip(_REQUEST, row[_HEAD:], strict=True) if value is not None

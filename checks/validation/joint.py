@@ -7,8 +7,10 @@ from typing import Any, Final
 
 from django.core.exceptions import ValidationError
 
+from checks.heartbeats.schedule import check_schedule
 from checks.models.check import Kind
 from checks.targets import FORM_OF_TARGET
+from fanout_lambdas.shared.contracts import ContractError
 from fanout_lambdas.shared.netguard import Blocked, Guard
 
 _NEED_A_BODY: Final = (
@@ -27,13 +29,20 @@ def judge(
     _judge_target(kind, whole, given, errors, guard)
     _judge_timing(whole, given, errors)
     _judge_regions(whole, errors)
+    if kind is Kind.DNS and whole["name_server"] and "name_server" in set(given) - set(errors):
+        _judge_name_server(whole["name_server"], errors, guard)
     if kind is Kind.HTTP:
         _judge_request(whole, errors)
         _judge_sizes(whole, given, errors)
 
 
 def _judge_schedule(whole: Mapping[str, Any], errors: Errors) -> None:
-    return
+    if {"cron", "timezone"} & set(errors):
+        return
+    try:
+        check_schedule(whole["cron"], whole["timezone"])
+    except ContractError as error:
+        errors[error.field] = ValidationError(error.message, code=error.rule)
 
 
 def _judge_target(
@@ -55,6 +64,13 @@ def _judge_target(
             guard.check_url(url, kind=kind, sends=True)
         except Blocked as blocked:
             errors["send"] = ValidationError(blocked.message, code=blocked.rule)
+
+
+def _judge_name_server(text: str, errors: Errors, guard: Guard) -> None:
+    try:
+        guard.check_name_server(text)
+    except Blocked as blocked:
+        errors["name_server"] = ValidationError(blocked.message, code=blocked.rule)
 
 
 def _judge_timing(whole: Mapping[str, Any], given: Mapping[str, Any], errors: Errors) -> None:

@@ -63,6 +63,12 @@ def icon(name: str, extra_class: str = "") -> SafeString:
     return mark_safe(icons.icon(name, extra_class))
 
 
+@register.filter
+def kind_icon(kind: str) -> str:
+    """The name of the icon of a kind of check."""
+    return f"kind-{kind}"
+
+
 @register.simple_tag
 def logo() -> SafeString:
     return mark_safe(icons.LOGO)

@@ -35,6 +35,8 @@ def form(personas: Personas, **fields: Any) -> dict[str, Any]:
         "down_after": "3",
         "up_after": "2",
         "cert_min_days": "14",
+        "max_redirects": "5",
+        "max_latency_outcome": "degraded",
         "regions": [str(personas.region.pk)],
     } | fields
 
