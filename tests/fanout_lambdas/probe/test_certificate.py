@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import random
 import socket
 import ssl
 import time
@@ -13,7 +14,7 @@ from typing import Any
 import pytest
 
 from fanout_lambdas.probe.run import ProbeEngine
-from fanout_lambdas.shared.contracts import Outcome, Probe, Reason, Result
+from fanout_lambdas.shared.contracts import Kind, Outcome, Probe, Reason, Result
 from fanout_lambdas.shared.netguard import AllowList, Guard
 from tests.targets import authority, free_port, resets, serve
 
@@ -185,3 +186,33 @@ def test_blocked_target_is_a_result_with_its_rule(url: str, rule: str) -> None:
     result = probe(url, guard=Guard())
     assert (result.outcome, result.reason) == (Outcome.DOWN, Reason.BLOCKED)
     assert result.message.startswith(f"Not allowed ({rule}): ")
+
+
+def test_garbage_for_a_handshake_is_always_a_result() -> None:
+    dice = random.Random(5)
+
+    async def answers(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(4_096)
+        noise = dice.randbytes(dice.randrange(300))
+        record = bytes((dice.choice((20, 21, 22, 23)), 3, dice.randrange(5)))
+        whole = record + len(noise).to_bytes(2, "big") + noise
+        writer.write(dice.choice((noise, whole, whole[:-1], b"")))
+        if dice.random() < 0.5:
+            writer.transport.abort()
+        writer.close()
+
+    async def run() -> list[Result]:
+        engine = ProbeEngine(guard=OPEN, user_agent="Uptime/1.0 (+test)")
+        server = await asyncio.start_server(answers, "127.0.0.1", 0)
+        url = f"tls://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        try:
+            one = Probe(check_id=1, slot=0, kind=Kind.TLS, url=url, timeout_ms=5_000)
+            return await asyncio.gather(*(engine.probe(one) for _ in range(200)))
+        finally:
+            server.close()
+            engine.close()
+
+    for result in asyncio.run(run()):
+        assert result.outcome is Outcome.DOWN
+        assert result.reason in (Reason.TLS, Reason.CONNECTION, Reason.TIMEOUT)
+        assert result.message
