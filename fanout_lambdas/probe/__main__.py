@@ -1,23 +1,28 @@
-"""`python -m fanout_lambdas.probe [--allow CIDR]... [--ca FILE] [URL | -]`: probes one URL, or each
-line of standard input as one probe of the Batch contract; prints one result per line."""
+"""The probe on the command line: one URL, or each line of standard input as one probe."""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import logging
+import os
+import shutil
+import socket
+import ssl
 import sys
 import time
-from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
 from fanout_lambdas.config import user_agent
-from fanout_lambdas.probe.run import DEFAULT_IN_FLIGHT, ProbeEngine, read_probe
+from fanout_lambdas.probe.line_input import LineTooLong, read_lines
+from fanout_lambdas.probe.name_servers import NameServer, split_port
+from fanout_lambdas.probe.reading import read_probe
+from fanout_lambdas.probe.run import ProbeEngine
+from fanout_lambdas.probe.waterfall import waterfall
 from fanout_lambdas.shared.contracts import (
     ContractError,
-    Outcome,
     Probe,
-    Reason,
     Refusal,
     Result,
     decode,
@@ -25,83 +30,175 @@ from fanout_lambdas.shared.contracts import (
 )
 from fanout_lambdas.shared.netguard import AllowList, Guard
 
-_MAX_LINE = 1024 * 1024
-_BAR = 40
+MAX_LINE = 1024 * 1024
+INTERRUPTED = 130
+
+Window = asyncio.Queue[asyncio.Task[dict[str, Any]] | None]
+
+_USAGE = "python -m fanout_lambdas.probe [OPTION]... [URL | -]"
+_DESCRIPTION = """\
+Probe one URL and print its result, a line of JSON, on standard output. At a terminal the phases,
+assertions and the certificate follow on standard error.
+
+  https://example.com/   HTTP         tls://example.com:443   TLS certificate
+  tcp://example.com:22   TCP          dns://example.com       DNS record
+
+With - instead of a URL each line of standard input is one probe in JSON, as workers get it in a
+batch, with all its assertions. One result a line comes out, in the same order; in the place of a
+line that is no probe comes {"check_id", "error": {"field", "rule", "message"}}."""
+_EPILOG = """\
+examples:
+  python -m fanout_lambdas.probe https://example.com/
+  python -m fanout_lambdas.probe --allow 127.0.0.1:8000 http://127.0.0.1:8000/health
+  echo '{"url": "https://example.com/", "keyword": ["Example"]}' | python -m fanout_lambdas.probe -
+  echo '{"kind": "dns", "url": "dns://example.com", "record_type": "MX"}' | python -m fanout_lambdas.probe -
+
+exit codes:
+  0    everything was probed, whatever came of it: the outcome is in the result
+  1    a line was not a probe, or the output was closed
+  2    the command itself was wrong
+  130  interrupted"""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """0 when all were probed, 1 when a line was not a probe, 2 when the call itself was wrong."""
+    """The exit code."""
+    parser = _parser()
+    options = parser.parse_args(argv)
+    if options.url is None:
+        if sys.stdin is not None and sys.stdin.isatty():
+            parser.error("name a URL, or - to read probes from standard input")
+        options.url = "-"
+    logging.basicConfig(level=logging.ERROR)
+    try:
+        return asyncio.run(_run(options))
+    except BrokenPipeError:
+        # Nobody reads on; the interpreter's own flush at the end would complain once more.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except OSError as error:
+        parser.error(f"standard input cannot be read: {error.strerror or error}")
+    except KeyboardInterrupt:
+        return INTERRUPTED
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m fanout_lambdas.probe",
-        description="Probe one URL, or (with -) each line of standard input as one JSON probe.",
+        usage=_USAGE,
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
         "--allow",
         metavar="CIDR",
         action="append",
         default=[],
-        help="open a network to the probe, like 127.0.0.1/32:8081; may be repeated",
+        type=_allow,
+        help="let probes reach a network that is not public, like 10.0.0.0/8 or, for one port, "
+        "127.0.0.1/32:8081; may be repeated",
     )
-    parser.add_argument("--ca", metavar="FILE", help="trust these certificates too (PEM)")
-    parser.add_argument("url", metavar="URL", nargs="?", default="-", help="default: -")
-    options = parser.parse_args(argv)
+    parser.add_argument(
+        "--ca", metavar="FILE", type=_ca_file, help="trust these certificates too (PEM)"
+    )
+    parser.add_argument(
+        "--resolver",
+        metavar="HOST:PORT",
+        type=_name_servers,
+        default=(),
+        help="ask this name server instead of the machine's own; port 53 where none is given",
+    )
+    parser.add_argument(
+        "url", metavar="URL", nargs="?", help="what to probe; without a scheme https:// is taken"
+    )
+    return parser
+
+
+def _allow(text: str) -> AllowList:
     try:
-        allow = AllowList.parse(",".join(options.allow))
+        return AllowList.parse(text)
     except ValueError as error:
-        parser.error(f"--allow: {error}")
-    try:
-        return asyncio.run(_run(options.url, allow, options.ca))
-    except OSError as error:  # an unreadable --ca file; a probe itself raises nothing
-        parser.error(f"--ca: {error}")
-    except KeyboardInterrupt:
-        return 130
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
-async def _run(url: str, allow: AllowList, ca_file: str | None) -> int:
-    engine = ProbeEngine(guard=Guard(allow), user_agent=user_agent(), ca_file=ca_file)
+def _ca_file(path: str) -> str:
     try:
-        return await (_lines(engine) if url == "-" else _one(engine, url))
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(path)
+    except OSError as error:  # ssl.SSLError is one
+        reason = "no certificates in it" if isinstance(error, ssl.SSLError) else error.strerror
+        raise argparse.ArgumentTypeError(f"{path}: {reason}") from None
+    return path
+
+
+def _name_servers(text: str) -> tuple[NameServer, ...]:
+    try:
+        host, port = split_port(text)
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)
+    except (OSError, ValueError) as error:
+        raise argparse.ArgumentTypeError(str(error) or f"{text!r} is no host") from None
+    return tuple(NameServer(str(place[0]), int(place[1])) for *_, place in found)
+
+
+async def _run(options: argparse.Namespace) -> int:
+    opened = tuple(entry for allowed in options.allow for entry in allowed.entries)
+    engine = ProbeEngine(
+        guard=Guard(AllowList(opened)),
+        user_agent=user_agent(),
+        ca_file=options.ca,
+        name_servers=options.resolver,
+    )
+    try:
+        return await (_lines(engine) if options.url == "-" else _one(engine, options.url))
     finally:
         engine.close()
 
 
 async def _one(engine: ProbeEngine, url: str) -> int:
-    raw = {"check_id": 0, "slot": int(time.time()), "url": url}
-    answer = await _answer(engine, raw)
-    print(encode(answer.to_json()).decode("ascii"))
+    url = url if "://" in url else f"https://{url}"
+    scheme = url.partition("://")[0].lower()
+    kind = scheme if scheme in ("tcp", "tls", "dns") else "http"
+    answer = await _answer(
+        engine, {"check_id": 0, "slot": int(time.time()), "kind": kind, "url": url}
+    )
+    _print(answer.to_json())
+    sys.stdout.flush()
     if isinstance(answer, Refusal):
         return 1
     if sys.stderr.isatty():
-        print(waterfall(answer), file=sys.stderr)
+        width = shutil.get_terminal_size().columns
+        print(waterfall(answer, width=width, colour="NO_COLOR" not in os.environ), file=sys.stderr)
     return 0
 
 
 async def _lines(engine: ProbeEngine) -> int:
-    """Answers come in the order of the lines; a window of probes is in flight."""
-    loop = asyncio.get_running_loop()
-    window: deque[asyncio.Task[dict[str, Any]]] = deque()
+    """Results come in the order of the lines, each as soon as those before it are there."""
+    window: Window = asyncio.Queue(2 * engine.in_flight)
+    try:
+        async with asyncio.TaskGroup() as group:
+            printing = group.create_task(_print_in_order(window))
+            async for line in read_lines(0, MAX_LINE):
+                if isinstance(line, LineTooLong) or line.strip():
+                    await window.put(group.create_task(_line(engine, line)))
+            await window.put(None)
+    except ExceptionGroup as failures:
+        raise failures.exceptions[0] from None
+    return printing.result()
+
+
+async def _print_in_order(window: Window) -> int:
     refused = False
-
-    async def emit() -> None:
-        nonlocal refused
-        document = await window.popleft()
+    while (task := await window.get()) is not None:
+        document = await task
         refused = refused or "error" in document
-        sys.stdout.write(encode(document).decode("ascii") + "\n")
+        _print(document)
         sys.stdout.flush()
-
-    while line := await loop.run_in_executor(None, sys.stdin.buffer.readline, _MAX_LINE):
-        if not line.strip():
-            continue
-        window.append(asyncio.create_task(_line(engine, line)))
-        while window and (len(window) >= 2 * DEFAULT_IN_FLIGHT or window[0].done()):
-            await emit()
-    while window:
-        await emit()
     return 1 if refused else 0
 
 
-async def _line(engine: ProbeEngine, line: bytes) -> dict[str, Any]:
+async def _line(engine: ProbeEngine, line: bytes | LineTooLong) -> dict[str, Any]:
     try:
+        if isinstance(line, LineTooLong):
+            raise ContractError("", "length", f"The line is longer than {MAX_LINE:,} bytes.")
         raw = decode(line)
     except ContractError as error:
         return Refusal(check_id=None, error=error).to_json()
@@ -124,28 +221,8 @@ async def _answer(engine: ProbeEngine, raw: Any) -> Result | Refusal:
             return answer
 
 
-def waterfall(result: Result) -> str:
-    """The phases of one result as bars, for people."""
-    rows = [
-        (name.removesuffix("_us"), us)
-        for name, us in result.phases.to_json().items()
-        if us is not None
-    ]
-    verdict = result.outcome.value
-    if result.reason is not Reason.NONE:
-        verdict += f" ({result.reason.value})"
-    status = f", status {result.http_status}" if result.http_status else ""
-    lines = [f"{verdict}{status}, {result.total_us / 1_000:.1f} ms"]
-    if result.outcome is not Outcome.UP:
-        lines.append(result.message)
-    scale = _BAR / max(1, sum(us for _, us in rows))
-    start = 0.0
-    for name, us in rows:
-        width = us * scale
-        bar = " " * round(start) + "█" * max(1, round(width))
-        lines.append(f"  {name:8}{us / 1_000:9.1f} ms  {bar}")
-        start += width
-    return "\n".join(lines)
+def _print(document: dict[str, Any]) -> None:
+    sys.stdout.write(encode(document).decode("ascii") + "\n")
 
 
 if __name__ == "__main__":
