@@ -82,10 +82,11 @@ class Content:
             return NotJson(f"holds more than {MAX_CONTAINERS:,} objects and arrays")
         try:
             try:
-                # JSON is UTF-8; the parser also knows UTF-16 and UTF-32 by their zero bytes.
-                return json.loads(raw, parse_constant=_no_number)
+                # JSON is UTF-8; UTF-16 and UTF-32 are known by their zero bytes.
+                text = raw.decode(json.detect_encoding(raw))
             except UnicodeDecodeError:
-                return json.loads(self.text().removeprefix("\ufeff"), parse_constant=_no_number)
+                text = self.text().removeprefix("\ufeff")
+            return _DECODER.decode(text)
         except json.JSONDecodeError as error:
             return NotJson(f"is not valid JSON at character {error.pos + 1}: {_plain(error.msg)}")
         except ValueError:  # NaN, or a number of thousands of digits
@@ -96,6 +97,9 @@ class Content:
 
 def _no_number(name: str) -> NoReturn:
     raise ValueError(name)
+
+
+_DECODER = json.JSONDecoder(parse_constant=_no_number)
 
 
 def _plain(message: str) -> str:

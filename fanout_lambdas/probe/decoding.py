@@ -14,6 +14,7 @@ MAX_MEMBERS = 1_000  # of one gzip or zstd body; parallel compressors write one 
 _MAX_WINDOW_LOG = 23  # RFC 9659: a zstd window of 8 MiB
 _SLACK = 64 * 1024
 
+_GZIP = 0x1F  # the first byte of a member
 _DAMAGED = "its compressed body is damaged"
 _CUT_SHORT = "its compressed body is cut short"
 
@@ -35,32 +36,33 @@ class Decoder(Protocol):
 
 
 class _Inflate:
-    """gzip (also several members) and deflate (with or without its header)."""
+    """gzip (also several members) and deflate (with or without its header). What follows the last
+    member or the deflated data is no part of it and is left out, as browsers do."""
 
     def __init__(self, *, gzip: bool) -> None:
         self._gzip = gzip
         self._unpacker: zlib._Decompress | None = None
         self._members = 0
+        self._ended = False
 
     def feed(self, data: bytes, room: int) -> bytes:
         out = b""
         while data:
-            if self._unpacker is None:
+            if self._unpacker is None or self._unpacker.eof:
+                if self._members and not (self._gzip and data[0] == _GZIP):
+                    self._ended = True
+                if self._ended:
+                    break
                 raw = not self._gzip and data[0] & 0x0F != 8
                 self._unpacker = zlib.decompressobj(31 if self._gzip else -15 if raw else 15)
                 self._members = _counted(self._members)
-            elif self._unpacker.eof:
-                # Padding after the last member is common and harmless.
-                data = data.lstrip(b"\0") if self._gzip else b""
-                self._unpacker = None if data else self._unpacker
-                continue
             try:
                 out += self._unpacker.decompress(data, room + 1 - len(out))
             except zlib.error:
                 raise Undecodable(_DAMAGED) from None
             if len(out) > room:
-                return out
-            data = self._unpacker.unused_data if self._unpacker.eof else b""
+                break
+            data = self._unpacker.unused_data
         return out
 
     def finish(self) -> None:
@@ -126,7 +128,7 @@ class _Zstd:
 
 def _counted(members: int) -> int:
     if members == MAX_MEMBERS:
-        raise Undecodable(f"its compressed body has more than {MAX_MEMBERS} parts")
+        raise Undecodable(f"{_DAMAGED}: it has more than {MAX_MEMBERS} parts")
     return members + 1
 
 

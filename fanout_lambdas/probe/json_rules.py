@@ -20,6 +20,7 @@ from fanout_lambdas.shared.contracts import JsonRule
 
 _SHOWN = 120
 _CLEANED = 4_096  # a longer text is cut before its secrets are looked for
+_written = json.JSONEncoder(ensure_ascii=False).encode
 _ORDERS: dict[str, Callable[[Any, Any], bool]] = {
     "<": operator.lt,
     "<=": operator.le,
@@ -45,16 +46,18 @@ def judge_json(
     if not found:
         message = f"There is nothing at {rule.path} in the JSON body."
         return rule.op in ("absent", "!="), "nothing", message
-    value, fault = found[0], None
+    fault = None
     for value in found:
         fault = _fault(rule.op, value, rule.value)
         if fault is not None:
             break
     if isinstance(value, str):
         value = clean(value[:_CLEANED])
+    if fault is None:
+        return True, _literal(value), ""
     among = f", one of {len(found)} values" if len(found) > 1 else ""
     message = f"The JSON at {rule.path}{among}: got {_word(value)}{fault}."
-    return fault is None, _literal(value), message
+    return False, _literal(value), message
 
 
 def _fault(op: str, value: Any, expected: Any) -> str | None:
@@ -114,6 +117,6 @@ def _literal(value: Any) -> str:
         case list():
             return f"an array of {len(value)}"
         case str() if len(value) > _SHOWN:
-            return json.dumps(value[:_SHOWN], ensure_ascii=False)[:-1] + '…"'
-    text = json.dumps(value, ensure_ascii=False)
+            return _written(value[:_SHOWN])[:-1] + '…"'
+    text = _written(value)
     return text if len(text) <= _SHOWN + 2 else text[:_SHOWN] + "…"

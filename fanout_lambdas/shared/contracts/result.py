@@ -20,7 +20,7 @@ from fanout_lambdas.shared.contracts.words import (
 )
 
 MAX_US = 10**9  # no phase lasts a quarter of an hour
-MAX_ASSERTIONS = 100
+MAX_ASSERTIONS = 128  # six lists of 20 rules, and those that stand once
 MAX_SHOWN = 300  # characters of an assertion's expected and got, and of an evidence header
 _WORKER_OUTCOMES = (Outcome.UP, Outcome.DEGRADED, Outcome.DOWN, Outcome.VOID)
 
