@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
 from fanout_lambdas.shared.netguard import AllowList, Blocked, Guard, Use, check_url
@@ -51,3 +54,11 @@ def test_the_operator_opens_a_port_also_to_checks_that_send() -> None:
 
 def test_below_1024_the_web_has_two_ports() -> None:
     assert [port for port in range(1024) if port_refusal(port, Use.WEB) is None] == [80, 443]
+
+
+def test_the_documents_name_every_service() -> None:
+    root = Path(__file__).resolve().parents[3]
+    words = " ".join((root / "docs/reach.md").read_text().split())
+    listed = re.search(r"may use these too: (.+?)\. The", words)
+    assert listed
+    assert {int(port) for port in re.findall(r"\b\d+\b", listed[1])} == set(SERVICES)
