@@ -8,8 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from cryptography.fernet import Fernet, InvalidToken, MultiFernet
-
 from fanout_lambdas.shared.contracts import ContractError, decode, encode
 
 SECRET_FIELDS = ("headers", "body", "auth", "send")
@@ -27,6 +25,9 @@ class Sealer:
     def __init__(self, keys: Sequence[str]) -> None:
         if not keys:
             raise ValueError("a sealer needs at least one key")
+        # Here and not above: a worker that is given no keys starts without this library.
+        from cryptography.fernet import Fernet, MultiFernet
+
         try:
             self._fernet = MultiFernet([Fernet(key) for key in keys])
         except ValueError:
@@ -43,6 +44,8 @@ class Sealer:
 
     def open(self, sealed: str) -> dict[str, Any]:
         """The inverse of `seal`; raises SealBroken."""
+        from cryptography.fernet import InvalidToken
+
         try:
             secrets = decode(self._fernet.decrypt(sealed.encode("utf-8", "replace")))
         except (InvalidToken, ContractError):
@@ -55,4 +58,6 @@ class Sealer:
 
 
 def new_key() -> str:
+    from cryptography.fernet import Fernet
+
     return Fernet.generate_key().decode("ascii")

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import importlib
 import ssl
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import certifi
-from cryptography import x509
-from cryptography.x509.oid import NameOID
 
 from fanout_lambdas.shared.contracts import Certificate, Reason
 
+if TYPE_CHECKING:
+    from cryptography import x509
+
 _DER = 2  # the encoding that the interpreter's own TLS module calls ENCODING_DER
 _MAX_NAME = 300
+_LONGEST_CACHED = 4_096
 _NOT_YET, _EXPIRED, _SELF_SIGNED, _SELF_SIGNED_ROOT = 9, 10, 18, 19
 _NO_ISSUER, _NO_LEAF_SIGNATURE, _REVOKED, _WRONG_HOST, _WRONG_ADDRESS = 20, 21, 23, 62, 64
 
@@ -38,7 +41,9 @@ class TlsContexts:
     def __init__(self, ca_file: str | None = None) -> None:
         self._ca_file = ca_file
         self._made: dict[tuple[bool, bool], ssl.SSLContext] = {}
-        self.get(verify=True, http=True)  # reading the roots costs 20 ms: not while a probe waits
+        # Roots and parser cost 20 ms each: not at import, and not while a probe waits.
+        self.get(verify=True, http=True)
+        importlib.import_module("cryptography.x509")
 
     def get(self, *, verify: bool, http: bool) -> ssl.SSLContext:
         """Without `verify` any certificate is taken, by the check owner's wish."""
@@ -51,6 +56,8 @@ class TlsContexts:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         if verify:
+            # Names in the subject alone have not counted since RFC 6125; browsers refuse them.
+            context.hostname_checks_common_name = False
             context.load_verify_locations(certifi.where())
             if self._ca_file:
                 context.load_verify_locations(self._ca_file)
@@ -62,9 +69,16 @@ class TlsContexts:
         return context
 
 
-@lru_cache(maxsize=2_048)
 def read_certificate(der: bytes) -> Certificate | None:
+    """What a certificate says; None where it cannot be parsed."""
+    return (_read_once if len(der) <= _LONGEST_CACHED else _read_once.__wrapped__)(der)
+
+
+@lru_cache(maxsize=2_048)
+def _read_once(der: bytes) -> Certificate | None:
     """Parsing costs more than the rest of the bookkeeping: once per distinct certificate."""
+    from cryptography import x509
+
     try:
         parsed = x509.load_der_x509_certificate(der)
         return Certificate(
@@ -124,6 +138,8 @@ def _unverified_leaf(sock: ssl.SSLSocket) -> bytes | None:
 
 
 def _names(der: bytes) -> str:
+    from cryptography import x509
+
     try:
         parsed = x509.load_der_x509_certificate(der)
         extension = parsed.extensions.get_extension_for_class(x509.SubjectAlternativeName)
@@ -135,6 +151,8 @@ def _names(der: bytes) -> str:
 
 def _name(name: x509.Name) -> str:
     """The common name where there is one, else the whole name."""
+    from cryptography.x509.oid import NameOID
+
     common = name.get_attributes_for_oid(NameOID.COMMON_NAME)
     organisation = name.get_attributes_for_oid(NameOID.ORGANIZATION_NAME)
     parts = [str(each[0].value) for each in (common, organisation) if each]
