@@ -145,7 +145,7 @@ def _mail(story: Story) -> dict[str, str]:
         "headline": headline(story),
         "client": story.client_name,
         "check_name": story.check_name,
-        "check_url": story.check_url,
+        "target": story.target,
         "link": story.link,
         "tone": TONES.get(story.kind, "up"),
         "over": over,
@@ -176,6 +176,8 @@ def _mail(story: Story) -> dict[str, str]:
 
 
 def _times(story: Story) -> list[tuple[str, datetime | None]]:
+    if story.kind == Event.Kind.DOWN and story.heartbeat:
+        return [("Down since", story.since), ("Last success", story.last_good_at)]
     if story.kind == Event.Kind.DOWN:
         return [
             ("Failing since", story.since),

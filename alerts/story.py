@@ -11,7 +11,8 @@ from zoneinfo import ZoneInfo
 from django.conf import settings
 
 from alerts import wording
-from checks.models import Check, Event
+from checks.heartbeats.schedule import words
+from checks.models import Check, Event, Kind
 from fanout_lambdas.shared.contracts import Reason
 
 MAX_CONFIRMATIONS: Final = 20
@@ -46,6 +47,10 @@ class Story:
     check_id: int
     check_name: str
     check_url: str
+    target: str
+    """What people recognise it by: the address, or how often a heartbeat's job has to call."""
+    heartbeat: bool
+    """Its own job called, or did not: there is nobody who confirms it."""
     link: str
     zone: ZoneInfo
     reason: str
@@ -70,6 +75,8 @@ class Story:
 
     @property
     def because(self) -> str:
+        if self.heartbeat:
+            return wording.SILENCE.get(self.reason, "")
         return wording.because(self.reason, self.http_status, outage=self.incident_id is not None)
 
 
@@ -84,6 +91,8 @@ def tell(event: Event) -> Story:
         # The good result has nothing to tell; what ended is worth repeating.
         reason, message = incident.reason, incident.message
         http_status = incident.http_status
+    heartbeat = check.kind == Kind.HEARTBEAT
+    confirmed_by = payload.get("confirmed_by") or document.get("confirmed_by") or ()
     evidence = payload if "assertions" in payload or "evidence" in payload else document
     comparisons = _comparisons(evidence.get("assertions") or ())
     if not comparisons and reason == Reason.STATUS and http_status:
@@ -97,6 +106,10 @@ def tell(event: Event) -> Story:
         check_id=check.pk,
         check_name=wording.one_line(check.name, 100),
         check_url=check.url,
+        target=f"Expected {words(check.interval_s, check.cron, check.timezone)}"
+        if heartbeat
+        else check.url,
+        heartbeat=heartbeat,
         link=check_link(check),
         zone=wording.zone_of(event.client.time_zone),
         reason=reason,
@@ -107,9 +120,7 @@ def tell(event: Event) -> Story:
         opened_at=incident.opened_at if incident else None,
         ended_at=incident.ended_at if incident else None,
         last_good_at=incident.last_good_at if incident else None,
-        confirmations=_confirmations(
-            payload.get("confirmed_by") or document.get("confirmed_by") or ()
-        ),
+        confirmations=() if heartbeat else _confirmations(confirmed_by),
         comparisons=comparisons,
         excerpt=_excerpt(evidence.get("evidence")),
     )

@@ -28,7 +28,11 @@ REASONS: Final = {
     Reason.BLOCKED: "address not allowed",
     Reason.INTERNAL: "fault of the prober",
 }
-
+SILENCE: Final = {
+    Reason.TIMEOUT.value: "its job did not call",
+    Reason.STATUS.value: "its job reported a failure",
+}
+"""The reasons of heartbeats."""
 
 DIRECTION: Final = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 """Characters that would turn the rest of a line around."""

@@ -10,6 +10,7 @@ from django.test.utils import CaptureQueriesContext
 
 from alerts.messages import MAX_BODY, render, render_test
 from alerts.story import tell
+from checks.heartbeats.overdue import judge_overdue
 from checks.models import Event
 from clients.models import Client
 from tests.alerts.rows import (
@@ -22,6 +23,7 @@ from tests.alerts.rows import (
     slow,
     up,
 )
+from tests.checks.heartbeats.beats import MINUTE, NOON, call, hearing, heartbeat
 
 pytestmark = pytest.mark.django_db
 
@@ -33,6 +35,24 @@ def client() -> Client:
 
 def document(event: Event, kind: str) -> dict[str, Any]:
     return render(tell(event), kind).document
+
+
+def test_a_mail_about_a_heartbeat_speaks_of_its_job(client: Client) -> None:
+    failed, silent = heartbeat(client), heartbeat(client)
+    for check in (failed, silent):
+        call(check, at=NOON)
+    call(failed, "fail", at=NOON + MINUTE, exit_status=3)
+    hearing(NOON, NOON + 90 * MINUTE)
+    judge_overdue(now=NOON + 65 * MINUTE)
+    for check, because, message in (
+        (failed, "its job reported a failure", "The job reported a failure (exit status 3)."),
+        (silent, "its job did not call", "No call since "),
+    ):
+        event = Event.objects.for_client(client).select_related("incident").get(subject=check)
+        text = document(event, "email")["text"]
+        assert text.startswith(f"Backup is down: {because}\nExpected every hour\n\n{message}")
+        assert "\nLast success: " in text
+        assert "confirmed" not in text.lower()
 
 
 def test_a_mail_says_what_failed_since_when_and_how_it_was_confirmed(client: Client) -> None:

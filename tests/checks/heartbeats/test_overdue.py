@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -30,7 +31,7 @@ DUE = NOON + 65 * MINUTE
 HOUR = 60 * MINUTE
 
 
-def called(**fields: object) -> Check:
+def called(**fields: Any) -> Check:
     check = heartbeat(**fields)
     call(check, at=NOON)
     return check
