@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from fanout_lambdas.probe.attempt import Attempt
-from fanout_lambdas.probe.dns_message import FORMERR, NOTIMP, BadMessage
+from fanout_lambdas.probe.dns_message import FORMERR, NOTIMP, BadMessage, rcode
 from fanout_lambdas.probe.name_servers import Asking, NameServer, NoAnswer
 from fanout_lambdas.probe.phases import DNS
 from fanout_lambdas.probe.resolver import Resolver, explain_rcode
@@ -51,7 +51,7 @@ class DnsProber:
             async with asyncio.timeout(probe.timeout_ms / 1_000):
                 servers = await self._servers(attempt)
                 data = await self._ask(attempt, name, question, servers)
-                if data[3] & 15 in _EDNS_UNKNOWN:
+                if rcode(data) in _EDNS_UNKNOWN:
                     question = dns_records.without_edns(question)
                     data = await self._ask(attempt, name, question, servers)
             attempt.watch.enter(None)

@@ -4,6 +4,7 @@ TCP when an answer is cut short. Nothing here outlives the question: no thread, 
 from __future__ import annotations
 
 import asyncio
+import errno
 import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -31,6 +32,8 @@ CUT_SHORT = (
     "The name server's answer for {name} is cut short, and the whole one does not come over TCP."
 )
 TOO_LARGE = "The name server's answer for {name} is larger than 16 kiB."
+# What this machine is short of is no server's fault: it is raised and not reported as silence.
+_OURS = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
 _IN_TROUBLE = frozenset((FORMERR, SERVFAIL, NOTIMP, REFUSED))
 
 
@@ -96,6 +99,7 @@ class Asking:
     """
 
     __slots__ = (
+        "_broken",
         "_failed",
         "_loop",
         "_questions",
@@ -119,6 +123,7 @@ class Asking:
         self._sockets: dict[int, socket.socket] = {}
         self._failed: list[dict[int, bytes | NoAnswer]] = [{} for _ in questions]
         self._tcp: dict[int, asyncio.Task[None]] = {}
+        self._broken: OSError | None = None
         self._round = 0
         self._timer: asyncio.TimerHandle | None = None
         self._waiter: asyncio.Future[None] | None = None
@@ -142,16 +147,21 @@ class Asking:
         self._sockets.clear()
 
     async def news(self, timeout_s: float | None = None) -> None:
-        """Return when a further reply is there, or after `timeout_s`."""
+        """Return when a further reply is there, or after `timeout_s`. OSError when this machine
+        has no socket to ask from."""
+        if self._broken is not None:
+            raise self._broken
         self._waiter = waiter = self._loop.create_future()
         if timeout_s is None:
             await waiter
-            return
-        timer = self._loop.call_later(timeout_s, _wake, waiter)
-        try:
-            await waiter
-        finally:
-            timer.cancel()
+        else:
+            timer = self._loop.call_later(timeout_s, _wake, waiter)
+            try:
+                await waiter
+            finally:
+                timer.cancel()
+        if self._broken is not None:
+            raise self._broken
 
     def _next_round(self) -> None:
         if self._round == len(WAITS):
@@ -177,8 +187,12 @@ class Asking:
                 sock.send(self._questions[number])
             except BlockingIOError:  # the next round asks again
                 return
-            except OSError:
-                self._gone(place)
+            except OSError as error:
+                if error.errno in _OURS:
+                    self._broken = error
+                    self._wake()
+                else:
+                    self._gone(place)
             return
         self._give_up(number)
 
@@ -256,6 +270,9 @@ class Asking:
 
     def _settle(self, number: int, reply: bytes | NoAnswer) -> None:
         self.replies[number] = reply
+        self._wake()
+
+    def _wake(self) -> None:
         if self._waiter is not None:
             _wake(self._waiter)
 

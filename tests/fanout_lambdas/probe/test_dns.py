@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import time
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from fanout_lambdas.probe.dns import DnsProber
+from fanout_lambdas.probe.dns_message import BadMessage
 from fanout_lambdas.probe.dns_records import EXAMPLES, encode_question, read_records
 from fanout_lambdas.probe.name_servers import NameServer
 from fanout_lambdas.probe.resolver import Resolver
@@ -173,6 +177,10 @@ FAILURES: dict[str, tuple[Script | Zone, str]] = {
         lambda query: [query.reply(*(f"93.0.{at // 250}.{at % 250}" for at in range(3_000)))],
         f"The name server's answer for {NAME} is larger than 16 kiB.",
     ),
+    "many": (
+        lambda query: [query.reply(*(f"93.0.{at // 250}.{at % 250}" for at in range(300)))],
+        f"The name server's answer for {NAME} cannot be read: it holds more than 200 records.",
+    ),
 }
 
 
@@ -317,6 +325,24 @@ def test_a_referral_is_no_answer() -> None:
 def edit(wire: bytes) -> bytes:
     """Without the OPT record that is no longer there."""
     return wire[:10] + b"\0\0" + wire[12:]
+
+
+@given(
+    kind=st.sampled_from(sorted(EXAMPLES)),
+    changes=st.lists(st.tuples(st.integers(2, 200), st.integers(0, 255)), max_size=4),
+    cut=st.integers(0, 40),
+)
+def test_any_changed_answer_is_read_or_refused(
+    kind: str, changes: list[tuple[int, int]], cut: int
+) -> None:
+    value = f'"{EXAMPLES[kind]}"' if kind == "TXT" else EXAMPLES[kind]
+    wire = bytearray(Query(NAME, kind, encode_question(NAME, kind)).reply(value))
+    for at, byte in changes:
+        wire[at % len(wire)] = byte
+    with contextlib.suppress(BadMessage):
+        records = read_records(bytes(wire[: max(12, len(wire) - cut)]))
+        assert records.holds(EXAMPLES[kind], kind) in (True, False)
+        assert all(isinstance(text, str) for text in records.texts)
 
 
 def test_a_question_is_what_its_answer_repeats() -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import resource
 import socket
 import time
 from collections.abc import Awaitable, Callable, Iterable
@@ -294,6 +296,28 @@ def test_a_cancelled_lookup_leaves_nothing_behind() -> None:
 
     with name_server(silent) as server:
         assert asyncio.run(run(server)) == 0
+
+
+def test_a_machine_without_free_descriptors_blames_no_name_server() -> None:
+    async def run(server: Server) -> None:
+        resolver = Resolver([NameServer.parse(server.place)], machine=DUAL)
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        highest = max(int(path.name) for path in Path("/proc/self/fd").iterdir())
+        resource.setrlimit(resource.RLIMIT_NOFILE, (highest + 1, hard))
+        taken: list[int] = []
+        try:
+            with contextlib.suppress(OSError):
+                while True:
+                    taken.append(os.dup(0))
+            with pytest.raises(OSError, match="Too many open files"):
+                await resolver.resolve(parse_url(f"http://{NAME}/"))
+        finally:
+            for number in taken:
+                os.close(number)
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+    with name_server(BOTH) as server:
+        asyncio.run(run(server))
 
 
 # --- forged, cut and broken answers
