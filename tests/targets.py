@@ -121,18 +121,24 @@ def read_request(peer: socket.socket) -> bytes:
         if not part:
             return b""
         data += part
-    head, _, body = data.partition(b"\r\n\r\n")
+    head, length = head_and_length(data)
+    while len(data) < head + length:
+        part = peer.recv(65_536)
+        if not part:
+            break
+        data += part
+    return data
+
+
+def head_and_length(data: bytes) -> tuple[int, int]:
+    """The bytes of a request's head with its blank line, and its Content-Length."""
+    head, _, _ = data.partition(b"\r\n\r\n")
     length = 0
     for line in head.split(b"\r\n")[1:]:
         name, _, value = line.partition(b":")
         if name.strip().lower() == b"content-length":
             length = int(value)
-    while len(body) < length:
-        part = peer.recv(65_536)
-        if not part:
-            break
-        body += part
-    return head + b"\r\n\r\n" + body
+    return len(head) + 4, length
 
 
 def free_port() -> int:
