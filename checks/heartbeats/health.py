@@ -39,24 +39,35 @@ def listen(*, now: datetime, every_s: int) -> bool:
         newest = PingHealth.objects.select_for_update().order_by("-until").first()
         if fault is None:
             _heard(newest, now=now, gap=timedelta(seconds=2 * every_s + LATE_S))
-        elif newest is not None and not newest.broken:
-            newest.broken = True
-            newest.save(update_fields=["broken"])
-    if fault is not None:
-        logger.error(
-            "our own ping address under %s does not answer, so silent heartbeats raise no alarm: %s",
-            settings.SITE_URL,
-            fault,
-        )
+        else:
+            _not_heard(newest, fault, now=now)
     return fault is None
 
 
 def _heard(newest: PingHealth | None, *, now: datetime, gap: timedelta) -> None:
+    if newest is not None and newest.broken:
+        logger.warning("our own ping address answers again, after %s", now - newest.until)
     if newest is None or newest.broken or now - newest.until > gap:
         PingHealth.objects.create(since=now, until=now)
     elif now > newest.until:
         newest.until = now
         newest.save(update_fields=["until"])
+
+
+def _not_heard(newest: PingHealth | None, fault: str, *, now: datetime) -> None:
+    """End the span; where there never was one, an empty one says since when we are deaf."""
+    if newest is not None and newest.broken:
+        return
+    if newest is None:
+        PingHealth.objects.create(since=now, until=now, broken=True)
+    else:
+        newest.broken = True
+        newest.save(update_fields=["broken"])
+    logger.error(
+        "our own ping address under %s does not answer, so silent heartbeats raise no alarm: %s",
+        settings.SITE_URL,
+        fault,
+    )
 
 
 def healthy_spans(*, since: datetime) -> list[tuple[datetime, datetime]]:
@@ -70,7 +81,7 @@ def could_hear(deadline: Deadline, spans: Sequence[tuple[datetime, datetime]]) -
 
 
 def deaf_since() -> datetime | None:
-    """Since when our own address has not answered us; None while it does, or where nobody ever tried."""
+    """Since when our own address has not answered us; None while it does, or where we never called it."""
     newest = PingHealth.objects.order_by("-until").first()
     return newest.until if newest is not None and newest.broken else None
 
