@@ -183,7 +183,12 @@ def delete(request: ClientRequest, number: int) -> HttpResponse:
 def test(request: ClientRequest, number: int) -> HttpResponse:
     """One probe for the person who asked; a fragment for the page, or a page of its own."""
     check = _check_or_404(request, number)
-    context: dict[str, Any] = {"check": check, "back": page_of(check), "list": LIST}
+    context: dict[str, Any] = {
+        "check": check,
+        "kind": check.kind,
+        "back": page_of(check),
+        "list": LIST,
+    }
     status = 200
     try:
         context["result"] = test_now(

@@ -7,7 +7,15 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from clients.audit import HIDDEN
-from dashboard.figures import format_count, format_interval, format_ms
+from dashboard.figures import (
+    format_bytes,
+    format_count,
+    format_duration,
+    format_interval,
+    format_ms,
+)
+from fanout_lambdas.shared.contracts import HeaderRule, JsonRule
+from fanout_lambdas.shared.contracts.reading import Fields
 
 FIELD_WORDS: Final = {
     "name": "name",
@@ -25,6 +33,22 @@ FIELD_WORDS: Final = {
     "keyword_absent": "text absent",
     "max_latency_ms": "slow limit",
     "cert_min_days": "certificate days",
+    "auth": "credentials",
+    "max_body_bytes": "size limit",
+    "min_body_bytes": "least size",
+    "expected_url": "final address",
+    "regex": "patterns that match",
+    "regex_absent": "patterns that do not match",
+    "json": "JSON rules",
+    "header": "header rules",
+    "max_latency_outcome": "meaning of slow",
+    "send": "text to send",
+    "expect": "expected text",
+    "record_type": "record",
+    "record_values": "expected records",
+    "grace_s": "grace",
+    "cron": "cron expression",
+    "timezone": "time zone",
     "interval_s": "interval",
     "regions": "regions",
     "down_after": "failures before down",
@@ -75,8 +99,15 @@ def _value_words(name: str, value: Any, regions: Mapping[int, str]) -> str:
         return _number_words(name, value)
     if name == "regions" and isinstance(value, Sequence):
         return ", ".join(regions.get(number, str(number)) for number in value)
-    text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    listed = value if isinstance(value, list) else [value]
+    text = ", ".join(rule_words(one) if isinstance(one, dict) else str(one) for one in listed)
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
+
+
+def rule_words(rule: Mapping[str, Any]) -> str:
+    """A rule over JSON or headers as it is typed."""
+    kind = JsonRule if "path" in rule else HeaderRule
+    return str(kind.read(Fields(dict(rule))))
 
 
 def _number_words(name: str, value: float) -> str:
@@ -84,6 +115,10 @@ def _number_words(name: str, value: float) -> str:
         return format_ms(value)
     if name == "interval_s":
         return format_interval(int(value))
+    if name.endswith("_s"):
+        return format_duration(value)
+    if name.endswith("_bytes"):
+        return format_bytes(int(value))
     if name == "cert_min_days":
         return format_count(int(value), "day")
     return f"{value:,}"

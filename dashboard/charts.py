@@ -14,7 +14,7 @@ from html import escape
 
 from dashboard.axes import FOOT, TALL, TOP, WIDE, Frame, floor, scale, times
 from dashboard.figures import format_count, format_ms, format_uptime
-from dashboard.phases import PHASES, Chart, Phases, waterfall
+from dashboard.phases import PHASES, Chart, Phases, taken, waterfall
 from dashboard.strips import Cell, Day, Mark, Strip, day_bars, day_words, minute_strip, sparkline
 
 __all__ = [
@@ -97,8 +97,15 @@ def phases_chart(
         f'<svg class="chart" width="100%" height="{TOP + TALL + FOOT}" role="img" '
         f'aria-label="{escape(label)}">{"".join(body)}</svg>'
     )
-    columns = ("Time", *(word for _, word in PHASES), "Mean", "p95", "Checked", "Failed")
-    return Chart(svg=svg, label=label, columns=columns, rows=tuple(_rows(buckets, zone)))
+    shown = phases_in(buckets)
+    words = (PHASES[place][1] for place in shown)
+    columns = ("Time", *words, "Mean", "p95", "Checked", "Failed")
+    return Chart(svg=svg, label=label, columns=columns, rows=tuple(_rows(buckets, shown, zone)))
+
+
+def phases_in(buckets: Sequence[Bucket]) -> list[int]:
+    """The phases that took place, as places in `PHASES`."""
+    return taken(bucket.mean for bucket in buckets if bucket.mean is not None)
 
 
 def _measured(buckets: Sequence[Bucket]) -> bool:
@@ -164,15 +171,15 @@ def _steps(frame: Frame, run: Sequence[Bucket]) -> list[tuple[float, int]]:
 def _areas(frame: Frame, buckets: Sequence[Bucket]) -> Iterator[str]:
     """From the top of the stack down, so that the light line of each area parts it from the one above."""
     runs = list(_runs(buckets))
-    for count in range(len(PHASES), 0, -1):
-        parts = []
+    for place in reversed(phases_in(buckets)):
+        parts, count = [], place + 1
         for run in runs:
             heights = [sum(b.mean.values[:count]) if b.mean else 0.0 for b in run]
             points = [f"{x:.1f} {frame.y(heights[i]):.1f}" for x, i in _steps(frame, run)]
             left, right = frame.x(run[0].start), frame.x(run[-1].end)
             parts.append(f"M{left:.1f} {TALL}L{'L'.join(points)}L{right:.1f} {TALL}z")
         if parts:
-            css = PHASES[count - 1][0]
+            css = PHASES[place][0]
             yield f'<path class="area p-{css}" vector-effect="non-scaling-stroke" d="{"".join(parts)}"/>'
 
 
@@ -274,12 +281,14 @@ def _chart_label(buckets: Sequence[Bucket], limit_ms: float | None) -> str:
     return words + (f", alert limit {format_ms(limit_ms)}" if limit_ms is not None else "")
 
 
-def _rows(buckets: Sequence[Bucket], zone: tzinfo) -> Iterator[tuple[str, ...]]:
+def _rows(
+    buckets: Sequence[Bucket], shown: Sequence[int], zone: tzinfo
+) -> Iterator[tuple[str, ...]]:
     for bucket in buckets:
         if not bucket.results and bucket.mean is None:
             continue
         mean = bucket.mean
-        phases = tuple(format_ms(value) for value in mean.values) if mean else ("–",) * len(PHASES)
+        phases = (format_ms(mean.values[place] if mean else None) for place in shown)
         yield (
             f"{bucket.start.astimezone(zone):%Y-%m-%d %H:%M}",
             *phases,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from html import escape
 from typing import Final
@@ -37,6 +38,12 @@ PHASES: Final = (
 )
 
 
+def taken(each: Iterable[Phases]) -> list[int]:
+    """Which phases took place in any of these, as places in `PHASES`: a plain connection has no TLS."""
+    measured = [phases.values for phases in each]
+    return [at for at in range(len(PHASES)) if any(values[at] > 0 for values in measured)]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chart:
     """A drawing, its words, and the same numbers as a table."""
@@ -48,12 +55,14 @@ class Chart:
 
 
 def waterfall(phases: Phases) -> Chart:
-    """The phases of one result on one axis, each with its number."""
+    """The phases of one result that took place, on one axis, each with its number."""
     total = max(phases.total, 0.001)
     row, left, room = 26, 20.0, 62.0
     body, rows = [], []
     at = 0.0
-    for index, ((css, word), value) in enumerate(zip(PHASES, phases.values, strict=True)):
+    shown = taken([phases])
+    for index, place in enumerate(shown):
+        (css, word), value = PHASES[place], phases.values[place]
         y = index * row
         start, width = left + room * at / total, room * value / total
         body.append(
@@ -70,7 +79,7 @@ def waterfall(phases: Phases) -> Chart:
         + f"; total {format_ms(phases.total)}"
     )
     svg = (
-        f'<svg class="waterfall" width="100%" height="{row * len(PHASES)}" role="img" '
+        f'<svg class="waterfall" width="100%" height="{row * len(shown)}" role="img" '
         f'aria-label="{escape(label)}">{"".join(body)}</svg>'
     )
     return Chart(svg=svg, label=label, columns=("Phase", "Time"), rows=tuple(rows))

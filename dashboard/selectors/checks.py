@@ -26,6 +26,7 @@ from alerts.models import Channel
 from checks.availability import HOUR, Record, records_of
 from checks.models import Check, ExtraSlot, RegionState, State
 from checks.selectors import live_checks
+from checks.targets import target_words
 from clients.models import Client
 from dashboard.strips import Cell, Mark, Strip, minute_strip, sparkline
 from fanout_lambdas.shared.contracts import Outcome
@@ -96,7 +97,7 @@ class CheckRow:
     day: Availability
     last_at: datetime | None
     cert_not_after: datetime | None
-    host: str
+    target: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -196,7 +197,7 @@ def check_rows(
                 day=availability(record, start=now - DAY),
                 last_at=check.last_at,
                 cert_not_after=check.cert_not_after,
-                host=host_of(check.url),
+                target=target_words(check),
             )
         )
     return rows
@@ -261,8 +262,3 @@ def standing_of(client: Client) -> tuple[int, bool]:
 def _listening(client: Client) -> QuerySet[Channel]:
     channels = Channel.objects.for_client(client)
     return channels.filter(deleted_at=None, enabled=True, hears__contains=["down"])
-
-
-def host_of(url: str) -> str:
-    """What people recognise a check by: host and path, without the scheme."""
-    return url.split("://", 1)[-1].rstrip("/")

@@ -18,9 +18,7 @@ from checks.models import Incident
 from clients.models import AuditEvent
 from dashboard import figures, icons
 from dashboard.changes import Change, changes_in, field_word
-from dashboard.phases import Phases, waterfall
 from dashboard.strips import Strip
-from fanout_lambdas.shared.contracts import Result
 
 register = template.Library()
 
@@ -63,12 +61,6 @@ def icon(name: str, extra_class: str = "") -> SafeString:
     return mark_safe(icons.icon(name, extra_class))
 
 
-@register.filter
-def kind_icon(kind: str) -> str:
-    """The name of the icon of a kind of check."""
-    return f"kind-{kind}"
-
-
 @register.simple_tag
 def logo() -> SafeString:
     return mark_safe(icons.LOGO)
@@ -102,21 +94,6 @@ def state_icon(value: str) -> SafeString:
 def drawing(value: Any) -> SafeString:
     """A strip's or a chart's SVG; `dashboard.charts` has escaped whatever stands in it."""
     return mark_safe(value.svg if value else "")
-
-
-@register.simple_tag
-def waterfall_of(result: Result) -> SafeString:
-    """The phases of a result that was not stored."""
-    known = result.phases
-    dns, connect, tls, send, wait, receive = (
-        (value or 0) / 1_000
-        for value in (
-            *(known.dns_us, known.connect_us, known.tls_us),
-            *(known.send_us, known.wait_us, known.receive_us),
-        )
-    )
-    phases = Phases(dns=dns, connect=connect, tls=tls, wait=send + wait, receive=receive)
-    return mark_safe(waterfall(phases).svg)
 
 
 @register.filter
@@ -250,11 +227,6 @@ def change_words(event: AuditEvent) -> str:
 def changed_settings(event: AuditEvent, regions: Mapping[int, str]) -> list[Change]:
     """What the line changed, with old and new values where they are no secret."""
     return changes_in(event.detail, regions=regions)
-
-
-@register.filter
-def assertion_word(kind: str) -> str:
-    return field_word(kind).capitalize()
 
 
 @register.filter

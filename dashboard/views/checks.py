@@ -11,10 +11,13 @@ from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
-from checks.models import Check, State
+from checks.heartbeats.page import heartbeat_page
+from checks.models import Check, Kind, State
 from checks.schedules import KEPT, schedules_of
 from checks.selectors import live_checks
 from clients.access import ClientRequest, member_required
+from dashboard.charts import phases_in
+from dashboard.facts import facts_of
 from dashboard.phases import PHASES, waterfall
 from dashboard.selectors import checks as listing
 from dashboard.selectors import detail, incidents, results
@@ -62,10 +65,7 @@ def overview(request: ClientRequest) -> HttpResponse:
         "tiles": tiles_of(counts),
         "incidents": ongoing,
         "recent": over,
-        "expiring": [
-            (check, listing.host_of(check.url))
-            for check in listing.expiring_checks(client, now=now)
-        ],
+        "expiring": listing.expiring_checks(client, now=now),
         "listening": listing.listens(client),
         "can_write": request.membership.can_write,
         "now": now,
@@ -174,6 +174,7 @@ def check_detail(request: ClientRequest, number: int) -> HttpResponse:
     measured = detail.measurements_of(client, check, schedules, span=detail.RANGES[span], now=now)
     changes = detail.changes_of(client, check)
     latest = detail.incidents_of(client, check)
+    regions = results.region_names()
     down, told = listing.standing_of(client)
     context: dict[str, Any] = {
         "check": check,
@@ -183,7 +184,7 @@ def check_detail(request: ClientRequest, number: int) -> HttpResponse:
         "figures": figures,
         "day": figures[-1],
         "chart": detail.chart_of(check, measured, changes, zone=zone),
-        "phases": PHASES,
+        "phases": [PHASES[place] for place in phases_in(measured.buckets)],
         "p95_ms": measured.p95_ms,
         "range": span,
         "range_words": detail.RANGE_WORDS[span],
@@ -194,10 +195,14 @@ def check_detail(request: ClientRequest, number: int) -> HttpResponse:
         "failures": failures,
         "paged": before is not None,
         "older": _older(rows, span, failures) if len(found) > RESULTS_PER_PAGE else "",
-        "regions": results.region_names(),
+        "regions": regions,
         "incidents": latest,
         "deliveries": detail.deliveries_of(client, check),
         "changes": changes[:CHANGES_SHOWN],
+        "facts": facts_of(check, regions),
+        "heartbeat": heartbeat_page(client, check, may_edit=request.membership.can_write, now=now)
+        if check.kind == Kind.HEARTBEAT
+        else None,
         "next_at": next_slot(check, now),
         "first_soon": first_soon(check, row.last_at, now),
         "resumed": check.state == State.NEW and check.state_since - check.created_at > _A_SECOND,
@@ -212,7 +217,7 @@ def check_detail(request: ClientRequest, number: int) -> HttpResponse:
 
 def next_slot(check: Check, now: datetime) -> datetime | None:
     """When the check is due next; None while it is paused."""
-    if check.paused_at is not None:
+    if check.paused_at is not None or check.kind == Kind.HEARTBEAT:
         return None
     second = int(now.timestamp())
     behind = (second - phase(check.pk, check.interval_s)) % check.interval_s
@@ -221,13 +226,15 @@ def next_slot(check: Check, now: datetime) -> datetime | None:
 
 def first_soon(check: Check, last_at: datetime | None, now: datetime) -> bool:
     """Is the slot under way that a new or resumed check gets at once?"""
-    fresh = check.state == State.NEW and last_at is None
+    fresh = check.state == State.NEW and last_at is None and check.kind != Kind.HEARTBEAT
     return fresh and now - check.state_since < _FIRST_SLOT_WITHIN
 
 
 def silent_since(check: Check, last_at: datetime | None, now: datetime) -> datetime | None:
     """Since when we, not the target, owe results; None while they come."""
     if check.paused_at is not None or check.state == State.NEW or last_at is None:
+        return None
+    if check.kind == Kind.HEARTBEAT:  # whose silence is its job's
         return None
     allowed = max(_OUR_FAULT_AFTER, timedelta(seconds=3 * check.interval_s))
     return last_at if now - last_at > allowed else None
