@@ -51,8 +51,6 @@ class Case:
 DEFAULT = Case(name="default limit, starts spaced")
 CASES = (
     DEFAULT,
-    Case(name="no limit, starts spaced", in_flight=UNLIMITED),
-    Case(name="default limit, all at once", apart=False),
     Case(name="no limit, all at once", in_flight=UNLIMITED, apart=False),
     Case(name="default limit, over a second", paced=True),
     Case(name="default limit, a whole core", held=False),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import time
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
@@ -28,6 +29,8 @@ async def engine(order: Order) -> AsyncIterator[Run]:
         in_flight=order.in_flight,
         ca_file=order.ca,
     )
+    gc.collect()
+    gc.freeze()  # as the worker does
     expected = Outcome.DOWN if order.down else Outcome.UP
 
     async def batch(payload: bytes) -> int:

@@ -7,44 +7,56 @@ import asyncio
 import time
 from collections.abc import Callable
 
-# With half of the share left free, a probe seldom waits for another's handshake (bench.accuracy).
+# With the rest of the share left free, a probe seldom waits for another's handshake (bench.accuracy).
 BUSY = 0.6
-FIRST_COST_S = 0.001  # of CPU, a probe over TLS; measured from then on
+FIRST_COST_S = 0.002  # of CPU, a first probe over TLS; measured from then on
 # A few expensive answers must not slow down all who come after them.
 LEAST_COST_S, MOST_COST_S = 0.000_1, 0.003
-SAMPLE = 16  # starts between two looks at the CPU clock
-TOLERANCE_S = 0.001  # timers are no finer than this
+MOST_DEBT_S = 0.05
+SAMPLE = 16  # starts between two estimates of the cost
+TOLERANCE_S = 0.004  # so that a few starts share one timer where the CPU is fast
 
 
 class Pace:
-    """One per process. `cores`: its share of a processor, may be changed at any time."""
+    """One per process. `cores`: its share of a processor, may be changed at any time.
+
+    Two rules: starts are as far apart as the cost of a probe asks for, since a start's handshake
+    comes a round trip later; and what was used beyond the share is waited for.
+    """
 
     def __init__(self, cores: float, *, cpu_clock: Callable[[], float] = time.process_time) -> None:
         self.cores = cores
         self._cpu_clock = cpu_clock
+        self._order = asyncio.Lock()
         self._cost_s = FIRST_COST_S
-        self._next = 0.0
+        self._next = self._looked_at = 0.0
         self._starts = 0
-        self._used = cpu_clock()
+        self._debt_s = 0.0
+        self._looked = self._sampled = cpu_clock()
 
     async def turn(self) -> None:
         """Returns when the next probe may start."""
-        now = asyncio.get_running_loop().time()
-        at = self.take(now)
-        if at - now > TOLERANCE_S:
-            await asyncio.sleep(at - now)
+        async with self._order:  # who waits behind others has its time told when all is known
+            now = asyncio.get_running_loop().time()
+            at = self.take(now)
+            if at - now > TOLERANCE_S:
+                await asyncio.sleep(at - now)
 
     def take(self, now: float) -> float:
         """The time, not before `now`, that is the caller's own to start at."""
-        at = max(now, self._next)
-        self._next = at + self._cost_s / (self.cores * BUSY)
+        share = self.cores * BUSY
+        used = self._cpu_clock()
+        debt = self._debt_s + used - self._looked - (now - self._looked_at) * share
+        self._debt_s = min(MOST_DEBT_S, max(0.0, debt))
+        self._looked, self._looked_at = used, now
         self._starts += 1
         if self._starts == SAMPLE:
-            self._learn()
+            self._estimate(used)
+        at = max(self._next, now + self._debt_s / share)
+        self._next = at + self._cost_s / share
         return at
 
-    def _learn(self) -> None:
-        used = self._cpu_clock()
-        cost = (used - self._used) / self._starts
-        self._cost_s = min(MOST_COST_S, max(LEAST_COST_S, (self._cost_s + cost) / 2))
-        self._used, self._starts = used, 0
+    def _estimate(self, used: float) -> None:
+        cost = (self._cost_s + (used - self._sampled) / SAMPLE) / 2
+        self._cost_s = min(MOST_COST_S, max(LEAST_COST_S, cost))
+        self._sampled, self._starts = used, 0

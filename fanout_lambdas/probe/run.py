@@ -130,7 +130,8 @@ class ProbeEngine:
                 # Not in the task: one that is cancelled before its first step runs no `finally`.
                 task.add_done_callback(lambda _: self._slots.release())
                 tasks.append(task)
-            results += await asyncio.gather(*tasks)
+            for task in tasks:  # most are over by now, and waiting for those costs nothing
+                results.append(await task)
             fitness = await canaries
             if not fitness.unfit and _mostly_bad(results):
                 # They may have been well when this batch began, or when an earlier one did.

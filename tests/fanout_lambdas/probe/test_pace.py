@@ -11,6 +11,7 @@ from fanout_lambdas.probe.pace import (
     FIRST_COST_S,
     LEAST_COST_S,
     MOST_COST_S,
+    MOST_DEBT_S,
     SAMPLE,
     Pace,
 )
@@ -56,6 +57,41 @@ def test_the_cost_of_a_probe_is_learnt_within_bounds(cost_s: float, learnt: floa
         pace.take(0.0)
     before = pace.take(0.0)
     assert pace.take(0.0) - before == pytest.approx(learnt / BUSY, rel=0.01)
+
+
+def test_what_was_used_beyond_the_share_is_waited_for() -> None:
+    cpu = Cpu()
+    pace = Pace(0.5, cpu_clock=cpu)
+    pace.take(10.0)
+    cpu.used_s += 0.020
+    assert pace.take(10.0) == pytest.approx(10.0 + 0.020 / (0.5 * BUSY))
+    assert pace.take(11.0) == 11.0  # by then it is paid
+
+
+def test_one_expensive_answer_does_not_stop_all_others() -> None:
+    cpu = Cpu()
+    pace = Pace(1.0, cpu_clock=cpu)
+    pace.take(10.0)
+    cpu.used_s += 30.0
+    assert pace.take(10.0) == pytest.approx(10.0 + MOST_DEBT_S / BUSY)
+
+
+def test_those_who_wait_together_learn_what_the_first_of_them_cost() -> None:
+    """Many ask at one moment; the cost of a start is known only after it."""
+
+    async def run() -> float:
+        loop, cpu = asyncio.get_running_loop(), Cpu()
+        pace = Pace(0.5, cpu_clock=cpu)
+
+        async def start() -> None:
+            await pace.turn()
+            cpu.used_s += 0.006
+
+        began = loop.time()
+        await asyncio.gather(*(start() for _ in range(10)))
+        return loop.time() - began
+
+    assert asyncio.run(run()) > 9 * 0.006 / (0.5 * BUSY) - 0.02
 
 
 def test_turns_come_as_far_apart_as_they_should() -> None:

@@ -1,0 +1,68 @@
+"""`python -m bench.accuracy` with one batch a case: every case is there, and an unspaced start is the worse one."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+
+from bench.accuracy.share import held_to
+from uptime.embedded.places import PROJECT
+
+KEYS = {"in_flight", "truth_ms", "p50_error_ms", "p95_error_ms"}
+
+
+@pytest.mark.slow
+def test_a_short_run_compares_spaced_starts_with_a_burst() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "bench.accuracy", "--batches", "1", "--json"],
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert len(done.stdout.splitlines()) == 1  # progress for people stays off stdout
+    figures = json.loads(done.stdout)["figures"]
+    assert figures.keys() >= KEYS
+    assert figures["truth_ms"] == 300
+    cases = {case["name"]: case for case in figures["cases"]}
+    assert len(cases) == len(figures["cases"]) >= 4
+    assert cases["no limit, all at once"]["p95_error_ms"] > figures["p95_error_ms"]
+
+
+BURN = "import time; t = time.monotonic()\nwhile time.monotonic() < t + 1: pass\nprint(time.process_time())"
+
+
+def test_a_held_process_gets_its_share() -> None:
+    with held_to(0.2) as share:
+        process = subprocess.Popen([sys.executable, "-c", BURN], stdout=subprocess.PIPE, text=True)
+        share.hold(process.pid)
+        said, _ = process.communicate(timeout=30)
+    assert 0.02 < float(said) < 0.5
+
+
+def test_what_was_held_is_free_afterwards() -> None:
+    burn = "while True: pass"
+    process = subprocess.Popen([sys.executable, "-c", burn])
+    try:
+        with held_to(0.1) as share:
+            share.hold(process.pid)
+        before = time.monotonic()
+        used = _cpu_s(process.pid)
+        time.sleep(0.5)
+        assert _cpu_s(process.pid) - used > 0.15 * (time.monotonic() - before)
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _cpu_s(pid: int) -> float:
+    with open(f"/proc/{pid}/stat", "rb") as file:
+        values = file.read().rpartition(b")")[2].split()
+    return (int(values[11]) + int(values[12])) / os.sysconf("SC_CLK_TCK")
