@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from fanout_lambdas.probe import phases
 from fanout_lambdas.probe.phases import Stopwatch
 from fanout_lambdas.probe.poller import Poller, ready
-from fanout_lambdas.probe.tls import TlsContexts, read_certificate, rejected
+from fanout_lambdas.probe.tls import TlsContexts, UnknownName, read_certificate, rejected
 from fanout_lambdas.shared.contracts import Certificate
 from fanout_lambdas.shared.guarded_connect import (
     Address,
@@ -178,8 +178,10 @@ class Stream:
             flight.certificate = failure.certificate
             self.close()
             raise failure from error
-        except BaseException:
+        except BaseException as error:
             self.close()
+            if isinstance(error, ssl.SSLError) and error.reason == "TLSV1_UNRECOGNIZED_NAME":
+                raise UnknownName(f"The server does not know the name {host}.") from error
             raise
 
     async def read(self, max_bytes: int) -> bytes:

@@ -23,6 +23,7 @@ from fanout_lambdas.shared.contracts import Probe
 from fanout_lambdas.shared.netguard import Target
 
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
+MAX_COOKIES = 100  # of one answer; the jar takes 50 us for each
 
 _OF_BODY = frozenset(("content-type", "content-encoding", "content-language"))
 _WITH_BODY = frozenset(("POST", "PUT", "PATCH"))
@@ -109,6 +110,22 @@ def _add_cookies(request: httpx.Request, cookies: httpx.Cookies) -> None:
     if own is not None:
         found = request.headers.get("cookie")
         request.headers["cookie"] = f"{own}; {found}" if found else own
+
+
+def collect_cookies(response: httpx.Response, known: httpx.Cookies | None) -> httpx.Cookies | None:
+    """The chain's cookies with those that this answer sets."""
+    if "set-cookie" not in response.headers:
+        return known
+    found = response.headers.get_list("set-cookie")[:MAX_COOKIES]
+    cookies = httpx.Cookies() if known is None else known
+    cookies.extract_cookies(
+        httpx.Response(
+            response.status_code,
+            headers=[("set-cookie", each) for each in found],
+            request=response.request,
+        )
+    )
+    return cookies
 
 
 def stays(before: Target, after: Target) -> bool:

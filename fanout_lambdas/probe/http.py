@@ -14,7 +14,7 @@ from fanout_lambdas.probe.assertions import Answer, judge
 from fanout_lambdas.probe.connection import Connector, Flight
 from fanout_lambdas.probe.decoding import BodyReader
 from fanout_lambdas.probe.evidence import gather, scrub, secrets_of
-from fanout_lambdas.probe.hop import becomes_get, build_request, next_url, stays
+from fanout_lambdas.probe.hop import becomes_get, build_request, collect_cookies, next_url, stays
 from fanout_lambdas.probe.phases import Stopwatch
 from fanout_lambdas.probe.reasons import BadRedirect, explain
 from fanout_lambdas.probe.transport import ProbeTransport
@@ -109,9 +109,7 @@ class HttpProber:
             finally:
                 await _wire(response).aclose()
             journey.hops.append(Hop(url=target.url[:MAX_URL], http_status=response.status_code))
-            if "set-cookie" in response.headers:
-                cookies = cookies or httpx.Cookies()
-                cookies.extract_cookies(response)
+            cookies = collect_cookies(response, cookies)
             if becomes_get(response.status_code, method):
                 method, body = ("HEAD" if method == "HEAD" else "GET"), b""
             before, target = target, self._target(url)

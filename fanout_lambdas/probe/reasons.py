@@ -8,7 +8,7 @@ import ssl
 from fanout_lambdas.probe.decoding import TooLarge, Undecodable
 from fanout_lambdas.probe.framing import BadAnswer
 from fanout_lambdas.probe.phases import CONNECT, DOING, TLS, Stopwatch
-from fanout_lambdas.probe.tls import CertificateRejected
+from fanout_lambdas.probe.tls import CertificateRejected, UnknownName
 from fanout_lambdas.probe.transport import NoAnswer
 from fanout_lambdas.shared.contracts import Probe, Reason
 from fanout_lambdas.shared.guarded_connect import Unresolved
@@ -48,8 +48,10 @@ def explain(error: BaseException, probe: Probe, watch: Stopwatch) -> tuple[Reaso
         case TimeoutError():
             doing = f" while {DOING[watch.phase]}" if watch.phase is not None else ""
             return Reason.TIMEOUT, f"Timed out after {probe.timeout_ms / 1_000:g} s{doing}."
+        case UnknownName():
+            return Reason.TLS, str(error)
         case ssl.SSLError():
-            return Reason.TLS, _tls(error)
+            return Reason.TLS, _tls(error, watch)
         case NoAnswer():
             return Reason.CONNECTION, str(error)
         case OSError():
@@ -70,15 +72,24 @@ def _network(error: OSError, watch: Stopwatch) -> tuple[Reason, str]:
     return Reason.CONNECTION, f"The connection broke: {error.strerror or 'unknown fault'}."
 
 
-def _tls(error: ssl.SSLError) -> str:
-    if isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError):
-        return "The server closed the connection in the TLS handshake."
+def _tls(error: ssl.SSLError, watch: Stopwatch) -> str:
+    """OpenSSL's word for the fault, for people."""
     name = error.reason or ""
-    if name in ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "UNEXPECTED_MESSAGE"):
+    greeting = watch.phase == TLS
+    if greeting and isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError):
+        return "The server closed the connection in the TLS handshake."
+    if greeting and name in ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "UNEXPECTED_MESSAGE"):
         return "The server does not speak TLS on this port."
-    if "VERSION" in name:
+    if greeting and ("VERSION" in name or name == "UNSUPPORTED_PROTOCOL"):
         return "The server speaks no TLS version that is still safe (1.2 or newer)."
-    return f"The TLS connection failed: {name.replace('_', ' ').lower() or 'unknown fault'}."
+    if name in ("TLSV13_ALERT_CERTIFICATE_REQUIRED", "SSLV3_ALERT_BAD_CERTIFICATE"):
+        return "The server demands a client certificate."
+    _, alert, words = name.replace("_", " ").lower().partition(" alert ")
+    if greeting and (alert or not name):  # the newer alerts have no name in this interpreter
+        return f"The server refused the TLS handshake{f' ({words})' if words else ''}."
+    return (
+        f"The TLS connection failed: {words or name.replace('_', ' ').lower() or 'unknown fault'}."
+    )
 
 
 def _size(count: int) -> str:

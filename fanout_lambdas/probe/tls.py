@@ -32,6 +32,10 @@ class CertificateRejected(Exception):
         self.certificate = certificate
 
 
+class UnknownName(OSError):
+    """The server has no certificate for the name it was asked for; the text is a sentence."""
+
+
 class TlsContexts:
     """One context per process for each way of asking, made at its first use and kept.
 
