@@ -117,6 +117,7 @@ class Lab:
             user_agent="Uptime/1.0 (+test)",
             in_flight=in_flight,
             ca_file=roots().ca_file,
+            cores=100,  # the servers' work in this process must not hold up the probes
         )
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
