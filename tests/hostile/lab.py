@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import socket
 import ssl
 import time
@@ -167,13 +168,26 @@ class Lab:
 
 @contextlib.contextmanager
 def lab(**settings: Any) -> Iterator[Lab]:
-    """A lab for a block; at its end no exception has gone astray in the event loop."""
+    """A lab for a block; after it no exception has gone astray in the event loop, and no connection
+    is left open."""
+    before = open_sockets()
     place = Lab(**settings)
     try:
         yield place
     finally:
         place.close()
     assert place.faults == []
+    assert open_sockets() <= before
+
+
+def open_sockets() -> set[str]:
+    """This process's sockets, where the system tells them."""
+    found = set()
+    with contextlib.suppress(OSError):
+        for number in os.listdir("/proc/self/fd"):
+            with contextlib.suppress(OSError):
+                found.add(os.readlink(f"/proc/self/fd/{number}"))
+    return {name for name in found if name.startswith("socket:")}
 
 
 def probe_all(cases: Mapping[str, Case]) -> dict[str, Seen]:

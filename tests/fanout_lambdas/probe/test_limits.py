@@ -143,6 +143,7 @@ GREEDY: dict[str, Callable[[], Script]] = {
     "headers": lambda: sends(OK + b"A: b\r\n" * 16_000 + b"\r\n"),
     "trailers": lambda: sends(CHUNKED + b"0\r\n" + b"A: b\r\n" * 16_000 + b"\r\n"),
     "folded header": lambda: sends(OK + b"A: b" + b"\r\n b" * 25_000 + b"\r\n\r\n"),
+    "cookies": HUNGRY["3,000 cookies a hop"][0],
     "gzip bomb": HUNGRY["gzip bomb"][0],
     "br bomb": HUNGRY["br bomb"][0],
     "zstd bomb": HUNGRY["zstd bomb"][0],

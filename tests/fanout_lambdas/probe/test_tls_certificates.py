@@ -87,6 +87,12 @@ REJECTED: dict[str, tuple[Served, Reason, str]] = {
     ),
     "wildcard of another domain": (leaf("*.example.com"), Reason.TLS, "but for *.example.com."),
     "lone wildcard": (leaf("*"), Reason.TLS, "not for localhost"),
+    "address instead of a name": (leaf("127.0.0.1"), Reason.TLS, "but for 127.0.0.1."),
+    "name in the subject alone": (
+        lambda: context(issue(by=roots().ecdsa, names=())),
+        Reason.TLS,
+        "not for localhost",
+    ),
     "self-signed": (lambda: context(issue()), Reason.TLS, "self-signed"),
     "unknown authority": (
         under(lambda: issue("Nobody", ca=True, names=())),

@@ -11,6 +11,8 @@ from fanout_lambdas.shared.contracts import Reason
 from tests.hostile.lab import Case, Script, Seen, down, probe_all, up
 from tests.hostile.peer import Peer, TlsPeer
 from tests.hostile.pki import (
+    TLS12,
+    TLS13,
     Served,
     context,
     issue,
@@ -188,11 +190,29 @@ CASES: dict[str, Case] = {
         after_flight(reset=True, part=0.6), Reason.TLS, RESET, tls=leaf()
     ),
     "damaged": down(damages_its_flight, Reason.TLS, "The TLS connection failed", tls=leaf()),
+    "alert: handshake failure": down(
+        alert(40), Reason.TLS, "The server refused the TLS handshake", scheme="https"
+    ),
+    "alert: internal error": down(
+        alert(80), Reason.TLS, "The server refused the TLS handshake", scheme="https"
+    ),
+    "alert: unrecognized name": down(
+        GOOD, Reason.TLS, "The server does not know the name localhost", tls=refuses_names
+    ),
+    "alert: no application protocol": down(
+        alert(120), Reason.TLS, "The server refused the TLS handshake", scheme="https"
+    ),
     "alert: protocol version": down(alert(70), Reason.TLS, OLD, scheme="https"),
     "TLS 1.0 alone": down(GOOD, Reason.TLS, OLD, tls=old(ssl.TLSVersion.TLSv1)),
     "TLS 1.1 alone": down(GOOD, Reason.TLS, OLD, tls=old(ssl.TLSVersion.TLSv1_1)),
     "TLS 1.0 alone, not verified": down(
         GOOD, Reason.TLS, OLD, tls=old(ssl.TLSVersion.TLSv1), verify_tls=False
+    ),
+    "demands a certificate, 1.2": down(  # says so by a handshake failure alone
+        GOOD, Reason.TLS, "refused the TLS handshake", tls=lambda: demands_certificate(TLS12)
+    ),
+    "demands a certificate, 1.3": down(
+        GOOD, Reason.TLS, "client certificate", tls=lambda: demands_certificate(TLS13)
     ),
     "byte by byte": up(sends_byte_by_byte, tls=leaf()),
     "knows HTTP/2 alone, answers anyway": up(GOOD, tls=knows_http2_alone),
@@ -232,6 +252,7 @@ CASES: dict[str, Case] = {
     "closes after the request": down(sends(), Reason.CONNECTION, "without an answer", tls=leaf()),
     # Older interpreters take a reset inside TLS for a close.
     "resets after the request": down(resets(), Reason.CONNECTION, "the connection", tls=leaf()),
+    "leaves TLS": down(sends_plain_text, Reason.TLS, "The TLS connection failed", tls=leaf()),
 }
 
 
