@@ -162,14 +162,15 @@ def show(run: Run, report: Report) -> dict[str, Any]:
         ],
     )
     held = {engine: median(values) for engine, values in run.held.items()}
-    report.table(
-        f"Peak memory with {HELD} TLS connections waiting at once",
-        ("engine", "peak MB", "of blackbox_exporter's"),
-        [
-            (engine, mb, f"{mb / held[BLACKBOX]:.2f}" if held.get(BLACKBOX) else "-")
-            for engine, mb in held.items()
-        ],
-    )
+    if held:
+        report.table(
+            f"Peak memory with {HELD} TLS connections waiting at once",
+            ("engine", "peak MB", "of blackbox_exporter's"),
+            [
+                (engine, mb, f"{mb / held[BLACKBOX]:.2f}" if held.get(BLACKBOX) else "-")
+                for engine, mb in held.items()
+            ],
+        )
     imports = run.imports
     report.say(
         f"import fanout_lambdas.worker: {imports.import_ms:.0f} ms "

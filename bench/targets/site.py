@@ -11,11 +11,13 @@ from collections import defaultdict
 from bench.targets.behaviour import KEYWORD, Answer, Kind, answer_of
 
 MAX_HEAD = 64 * 1024
+PAGE_BYTES = 1_024
 _FILLER = "<p>A page of an ordinary size, so that receiving it takes what it takes.</p>\n" * 12
 
 
 def _page(status: str, body: str) -> bytes:
-    data = f"<!doctype html><title>Target</title><h1>{body}</h1>\n{_FILLER}".encode()
+    page = f"<!doctype html><title>Target</title><h1>{body}</h1>\n{_FILLER}"
+    data = page.ljust(PAGE_BYTES).encode()
     head = (
         f"HTTP/1.1 {status}\r\nContent-Type: text/html; charset=utf-8\r\n"
         f"Content-Length: {len(data)}\r\n\r\n"

@@ -9,6 +9,8 @@ from collections.abc import Callable
 
 # With the rest of the share left free, a probe seldom waits for another's handshake (bench.accuracy).
 BUSY = 0.6
+# Who falls behind takes the whole share: a late slot with a blurred time is worth more than a missed one.
+LATE_S = 3.0
 FIRST_COST_S = 0.002  # of CPU, a first probe over TLS; measured from then on
 # A few expensive answers must not slow down all who come after them.
 LEAST_COST_S, MOST_COST_S = 0.000_1, 0.003
@@ -34,17 +36,17 @@ class Pace:
         self._debt_s = 0.0
         self._looked = self._sampled = cpu_clock()
 
-    async def turn(self) -> None:
-        """Returns when the next probe may start."""
+    async def turn(self, due: float) -> None:
+        """Returns when a probe that was due at this loop time may start."""
         async with self._order:  # who waits behind others has its time told when all is known
             now = asyncio.get_running_loop().time()
-            at = self.take(now)
+            at = self.take(now, late=now - due > LATE_S)
             if at - now > TOLERANCE_S:
                 await asyncio.sleep(at - now)
 
-    def take(self, now: float) -> float:
+    def take(self, now: float, *, late: bool = False) -> float:
         """The time, not before `now`, that is the caller's own to start at."""
-        share = self.cores * BUSY
+        share = self.cores if late else self.cores * BUSY
         used = self._cpu_clock()
         debt = self._debt_s + used - self._looked - (now - self._looked_at) * share
         self._debt_s = min(MOST_DEBT_S, max(0.0, debt))

@@ -77,17 +77,17 @@ class ProbeEngine:
         loop = asyncio.get_running_loop()
         if due is None:
             due = loop.time()
-        await self._admit()
+        await self._admit(due)
         try:
             return await self._start(probe, due)
         finally:
             self._slots.release()
 
-    async def _admit(self) -> None:
+    async def _admit(self, due: float) -> None:
         """Returns when one more probe may start; it holds a slot until it is over."""
         await self._slots.acquire()
         try:
-            await self._pace.turn()
+            await self._pace.turn(due)
         except BaseException:
             self._slots.release()
             raise
@@ -125,7 +125,7 @@ class ProbeEngine:
                 if wait > 0:
                     await asyncio.sleep(wait)
                 # Waiting here and not in each task: one timer serves many starts.
-                await self._admit()
+                await self._admit(due)
                 task = asyncio.create_task(self._start(probe, due))
                 # Not in the task: one that is cancelled before its first step runs no `finally`.
                 task.add_done_callback(lambda _: self._slots.release())

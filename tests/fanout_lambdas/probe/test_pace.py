@@ -27,15 +27,20 @@ class Cpu:
         return self.used_s
 
 
-def gap(pace: Pace) -> float:
-    first = pace.take(1e6)
-    return pace.take(1e6) - first
+def gap(pace: Pace, *, late: bool = False) -> float:
+    first = pace.take(1e6, late=late)
+    return pace.take(1e6, late=late) - first
 
 
 @pytest.mark.parametrize("cores", [1.0, 0.29, 0.07])
 def test_starts_leave_a_part_of_the_cpu_free(cores: float) -> None:
     pace = Pace(cores, cpu_clock=Cpu())
     assert gap(pace) == pytest.approx(FIRST_COST_S / (cores * BUSY))
+
+
+def test_who_falls_behind_takes_the_whole_share() -> None:
+    pace = Pace(0.5, cpu_clock=Cpu())
+    assert gap(pace, late=True) == pytest.approx(FIRST_COST_S / 0.5)
 
 
 def test_a_start_after_a_pause_is_at_once_and_no_burst_follows() -> None:
@@ -84,7 +89,7 @@ def test_those_who_wait_together_learn_what_the_first_of_them_cost() -> None:
         pace = Pace(0.5, cpu_clock=cpu)
 
         async def start() -> None:
-            await pace.turn()
+            await pace.turn(began)
             cpu.used_s += 0.006
 
         began = loop.time()
@@ -100,7 +105,7 @@ def test_turns_come_as_far_apart_as_they_should() -> None:
         pace = Pace(0.1, cpu_clock=Cpu())
         began = loop.time()
         for _ in range(SAMPLE - 1):
-            await pace.turn()
+            await pace.turn(began)
         return loop.time() - began
 
     least = (SAMPLE - 2) * FIRST_COST_S / (0.1 * BUSY)
