@@ -182,6 +182,8 @@ def _decoders(content_encoding: str) -> tuple[Decoder, ...]:
     names = [name for name in names if name not in ("", "identity")]
     if len(names) > MAX_CODINGS:
         raise Undecodable(f"it is compressed {len(names)} times over")
+    if names.count("br") > 1:  # each fills a window of 16 MiB before it yields a byte
+        raise Undecodable("it is compressed with br twice over")
     for name in names:
         if name not in _CODINGS:
             shown = name[:20].encode("ascii", "replace").decode("ascii")
