@@ -25,6 +25,9 @@ from fanout_lambdas.shared.netguard import AllowList, Guard
 
 logger = logging.getLogger(__name__)
 
+REACHING = frozenset({"url", "send", "name_server"})
+"""Fields that the address guard judges."""
+
 
 def validate_new(client: Client, fields: Mapping[str, Any]) -> dict[str, Any]:
     """All fields of a new check: those given, cleaned, and defaults for the rest."""
@@ -82,7 +85,8 @@ def _clean(
     try:
         return clean_fields(given, base=base, bounds=bounds)
     except ValidationError as error:
-        for refused in error.error_dict.get("url", []):
-            # Somebody who tries the addresses of our own network leaves a trace.
-            logger.warning("refused url client=%s rule=%s", client.pk, refused.code)
+        # Somebody who tries the addresses of our own network leaves a trace.
+        for name in REACHING & set(error.error_dict):
+            for refused in error.error_dict[name]:
+                logger.warning("refused %s client=%s rule=%s", name, client.pk, refused.code)
         raise

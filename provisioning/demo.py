@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.db import transaction
 
@@ -31,6 +32,18 @@ LOGINS = "demo.json"
 TARGET = "target.json"
 LOAD_SLUG = "load-"
 BATCH = 2_000
+CHECK_LIMIT = 25
+"""Room for the visitor's own checks beside the demo's."""
+HEALTH: dict[str, Any] = {
+    "json": [
+        {"path": "$.status", "op": "==", "value": "ok"},
+        {"path": "$.database.lag_s", "op": "<", "value": 5},
+    ],
+    "header": [{"name": "Content-Type", "op": "matches", "value": "^application/json"}],
+    "regex": [r'"version": "\d+\.\d+"'],
+}
+"""Assertions on the target's health page, one of which does not hold."""
+NIGHTLY: dict[str, Any] = {"cron": "30 2 * * *", "timezone": "Europe/Berlin", "grace_s": 1_800}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +86,7 @@ def places_in(state_dir: Path, **given: str | None) -> Places:
 def make_demo(
     *, places: Places, state_dir: Path, now: datetime, password: str | None = None
 ) -> DemoReport:
-    """The demo client with eight checks and two channels, its owner and an operator."""
+    """The demo client with eleven checks and two channels, its owner and an operator."""
     known = _known_password(state_dir)
     password = password or known or new_password()
     with transaction.atomic():
@@ -83,6 +96,9 @@ def make_demo(
         operator = _person(OPERATOR, "Olli Operator", password, is_staff=True)
         client = Client.objects.filter(slug=SLUG).first() or create_client(
             name=NAME, owner=owner, actor=None, minimum_interval_s=10
+        )
+        Client.objects.filter(pk=client.pk, check_limit__lt=CHECK_LIMIT).update(
+            check_limit=CHECK_LIMIT
         )
         new_checks = _make_checks(client, owner, places, now)
         new_channels = _make_channels(client, owner, places, now)
@@ -94,9 +110,9 @@ def make_demo(
 
 
 def demo_checks(places: Places) -> list[dict[str, Any]]:
-    """Eight checks, each for one thing there is to see; quick to judge, so that it is seen soon."""
+    """Eleven checks, each for one thing there is to see; quick to judge, so that it is seen soon."""
     quick = {"interval_s": 20, "timeout_ms": 5_000, "down_after": 2, "up_after": 2}
-    return [
+    probed: list[dict[str, Any]] = [
         {"name": name, "url": url, **quick, **more}
         for name, url, more in (
             ("Fast page", f"{places.http}/fast", {}),
@@ -105,10 +121,18 @@ def demo_checks(places: Places) -> list[dict[str, Any]]:
             ("Broken API", f"{places.http}/500", {}),
             ("Shop without its offer", f"{places.http}/keyword", {"keyword": ["In stock"]}),
             ("Moved page", f"{places.http}/redirect", {"expected_status": ["200"]}),
-            ("Expired certificate", f"{places.https}/fast", {}),
-            ("Closed port", f"{places.refused}/", {}),
+            ("API with a slow database", f"{places.http}/health", HEALTH),
+            ("Open port", _place(places.http), {"kind": "tcp"}),
+            ("Closed port", _place(places.refused), {"kind": "tcp"}),
+            ("Expired certificate", _place(places.https), {"kind": "tls"}),
         )
     ]
+    return [*probed, {"kind": "heartbeat", "name": "Nightly backup", **NIGHTLY}]
+
+
+def _place(url: str) -> str:
+    """Host and port of an address."""
+    return urlsplit(url).netloc
 
 
 def make_load(

@@ -157,7 +157,9 @@ class WebForm(ProbedForm):
         help_text="A shorter answer is down.",
     )
 
-    method = forms.ChoiceField(label="Method", choices=Method.choices, initial=Method.GET)
+    method = forms.ChoiceField(
+        label="Method", choices=[(each, each) for each in Method.values], initial=Method.GET
+    )
     headers = Headers(
         label="Headers",
         required=False,

@@ -28,6 +28,7 @@ SLOW_S = 1.5
 FLAP_S = 180
 KEPT_DELIVERIES = 50
 MAX_BODY = 256 * 1024
+HEALTH = json.dumps({"status": "ok", "version": "4.2", "database": {"lag_s": 42}})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +113,8 @@ class Target:
                 return Reply(status=500, body="Internal error: the demo always fails here.")
             case "/keyword":
                 return Reply(body="<h1>Out of stock</h1>", content_type="text/html; charset=utf-8")
+            case "/health":
+                return Reply(body=HEALTH, content_type="application/json")
             case "/redirect":
                 return Reply(status=302, body="", location="/fast")
             case "/webhook" if method == "POST":

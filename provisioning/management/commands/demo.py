@@ -17,7 +17,7 @@ from provisioning.demo import make_demo, make_load, places_in
 
 EXAMPLES = """
 examples:
-  manage.py demo                                  the client "Demo" with eight checks and two channels
+  manage.py demo                                  the client "Demo" with eleven checks and two channels
   manage.py demo --clients 1000 --checks 10       10,000 checks of the demo's fast page
   manage.py demo --clients 50 --checks 4 --url http://127.0.0.1:9000/
 
