@@ -79,8 +79,10 @@ class Case:
             assert seen.took_s <= self.within_s, f"took {seen.took_s:.3f} s"
 
 
-def up(script: Script, *, size: int | None = 5, status: int = 200, **fields: Any) -> Case:
-    """A server that a browser shows: its body has `size` bytes."""
+def up(script: Script, *, size: int | None = None, status: int = 200, **fields: Any) -> Case:
+    """A server that a browser shows: its body is "hello", or has `size` bytes."""
+    if size is None:
+        size, fields = len("hello"), {"keyword": ["hello"], **fields}
     return Case(script=script, size=size, status=status, **_split(fields))
 
 

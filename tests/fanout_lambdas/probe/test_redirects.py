@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from fanout_lambdas.shared.contracts import Reason
+from fanout_lambdas.shared.contracts import Hop, Outcome, Reason, Result
 from tests.hostile.lab import Case, Seen, down, lab, probe_all, up
 from tests.hostile.peer import Peer
+from tests.hostile.pki import leaf
 from tests.hostile.scripts import moves, over, sends
 from tests.targets import answer, free_port
 
@@ -60,6 +61,7 @@ BAD_LOCATIONS: dict[str, tuple[str, Reason, str]] = {
     "no host, a path": ("http:///next", Reason.REDIRECT, "not a URL"),
     "port out of range": ("http://127.0.0.1:99999/", Reason.BLOCKED, "("),
     "port of letters": ("http://127.0.0.1:http/", Reason.BLOCKED, "("),
+    "very long": ("/" + "x" * 50_000, Reason.BLOCKED, "(length)"),
     "unclosed bracket": ("http://[::1/", Reason.REDIRECT, "not a URL"),
 }
 
@@ -74,7 +76,7 @@ OUTCOMES: dict[str, Case] = {
         moves("/next"), Reason.STATUS, "Status 302, expected", follow_redirects=False
     ),
     "not followed, expected": up(
-        moves("/next", body=b"moved"),
+        moves("/next", body=b"hello"),
         status=302,
         follow_redirects=False,
         expected_status=["302"],
@@ -142,6 +144,20 @@ def test_locations_lead_where_browsers_go(name: str, seen: dict[str, Seen]) -> N
 @pytest.mark.parametrize("name", BAD_LOCATIONS)
 def test_forbidden_locations_are_not_asked(name: str, seen: dict[str, Seen]) -> None:
     assert len(seen[f"location: {name}"].requests) == 1
+
+
+def test_a_fault_behind_a_redirect_is_named_with_its_hop() -> None:
+    async def run() -> tuple[Result, str]:
+        expired = await place.serve(sends(answer()), tls=leaf(days=-2.1)())
+        target = await place.serve(moves(expired.url(host="localhost")))
+        return await place.probe(target.url()), target.url()
+
+    with lab() as place:
+        result, url = place.run(run())
+    assert (result.outcome, result.reason) == (Outcome.DOWN, Reason.CERT_EXPIRY)
+    assert result.message == "TLS certificate expired 2 days ago."
+    assert result.hops == (Hop(url=url, http_status=302),)
+    assert result.certificate
 
 
 # --- methods and bodies

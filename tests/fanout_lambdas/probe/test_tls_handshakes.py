@@ -22,7 +22,7 @@ from tests.hostile.pki import (
     roots,
     shows,
 )
-from tests.hostile.scripts import holds, over, resets, sends, speaks_first
+from tests.hostile.scripts import bytewise, holds, over, resets, sends, speaks_first
 from tests.targets import answer
 
 GOOD = sends(answer())
@@ -215,6 +215,7 @@ CASES: dict[str, Case] = {
         GOOD, Reason.TLS, "client certificate", tls=lambda: demands_certificate(TLS13)
     ),
     "byte by byte": up(sends_byte_by_byte, tls=leaf()),
+    "answer byte by byte": up(bytewise(answer()), tls=leaf()),
     "knows HTTP/2 alone, answers anyway": up(GOOD, tls=knows_http2_alone),
     "right certificate by name": up(GOOD, tls=by_name),
     "no server name for an address": up(GOOD, tls=no_name_for_addresses, host="127.0.0.1"),
