@@ -7,9 +7,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from fanout_lambdas.probe.asking import NoAnswer
 from fanout_lambdas.probe.attempt import Attempt
 from fanout_lambdas.probe.dns_message import FORMERR, NOTIMP, BadMessage, rcode
-from fanout_lambdas.probe.name_servers import Asking, NameServer, NoAnswer
+from fanout_lambdas.probe.name_servers import NameServer
 from fanout_lambdas.probe.phases import DNS
 from fanout_lambdas.probe.resolver import Resolver, explain_rcode
 from fanout_lambdas.probe.verdicts import Verdict, latency, verdict
@@ -74,7 +75,7 @@ class DnsProber:
     async def _servers(self, attempt: Attempt) -> Sequence[NameServer]:
         probe = attempt.probe
         if probe.name_server is None:
-            return self.resolver.servers
+            return ()  # the operator's
         target = self.guard.check_name_server(probe.name_server)
         attempt.fly(target)
         if target.is_literal:
@@ -87,7 +88,7 @@ class DnsProber:
     async def _ask(
         self, attempt: Attempt, name: str, question: bytes, servers: Sequence[NameServer]
     ) -> bytes:
-        with Asking([question], servers) as asking:
+        with self.resolver.ask([question], servers) as asking:
             while (reply := asking.replies[0]) is None:
                 await asking.news()
             source = asking.sources[0]

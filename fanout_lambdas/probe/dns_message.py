@@ -7,6 +7,7 @@ import socket
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 A, CNAME, AAAA = 1, 5, 28
 FAMILY_OF = {A: socket.AF_INET, AAAA: socket.AF_INET6}
@@ -43,11 +44,8 @@ class Answer:
 
 def encode_question(name: str, kind: int, number: int) -> bytes:
     """A recursive question; `name` is ASCII without a trailing dot, and absolute."""
-    labels = b"".join(
-        bytes((len(label),)) + label for label in name.encode("ascii").lower().split(b".")
-    )
     head = _HEADER.pack(number, _RECURSE, 1, 0, 0, 0)
-    return head + labels + b"\0" + _TYPE_AND_CLASS.pack(kind, _IN)
+    return head + _labels(name) + b"\0" + _TYPE_AND_CLASS.pack(kind, _IN)
 
 
 def is_answer(data: bytes, question: bytes) -> bool:
@@ -59,8 +57,12 @@ def is_answer(data: bytes, question: bytes) -> bool:
         return False
     if asked == 0:
         return flags & 15 in _WITHOUT_QUESTION
-    end = _end_of_question(question)
-    return asked == 1 and data[_HEADER.size : end].lower() == question[_HEADER.size : end].lower()
+    if asked != 1:
+        return False
+    if data[_HEADER.size : len(question)] == question[_HEADER.size :]:
+        return True
+    end = _end_of_question(question)  # options may follow it; and names come in any case
+    return data[_HEADER.size : end].lower() == question[_HEADER.size : end].lower()
 
 
 def is_truncated(data: bytes) -> bool:
@@ -72,16 +74,17 @@ def rcode(data: bytes) -> int:
 
 
 def read_addresses(data: bytes, question: bytes) -> Answer:
-    """The addresses to which the question's name leads. `data` has passed `is_answer`."""
+    """The addresses to which the question's name leads. `data` has passed `is_answer` to a
+    question of `encode_question`. Raises BadMessage."""
     asked, records = struct.unpack_from("!HH", data, 4)
     if not asked or not records:
         return Answer(rcode(data))
-    at = _end_of_question(question)
-    kind = _TYPE_AND_CLASS.unpack_from(question, at - 4)[0]
+    at = len(question)
+    kind = _TYPE_AND_CLASS.unpack_from(question, at - _TYPE_AND_CLASS.size)[0]
+    name = start = question[_HEADER.size : at - _TYPE_AND_CLASS.size - 1]
     owned: dict[bytes, list[str]] = {}
     aliases: dict[bytes, bytes] = {}
     try:
-        name = start = _name(data, _HEADER.size)[0]
         for owner, found, place, size in _records(data, at, min(records, MAX_RECORDS), start):
             if found == kind:
                 if size != (4 if kind == A else 16):
@@ -93,11 +96,17 @@ def read_addresses(data: bytes, question: bytes) -> Answer:
     except (IndexError, struct.error):
         raise BadMessage("the message ends too early") from None
     for _ in range(MAX_ALIASES):
-        if name not in aliases:
+        if name in owned or name not in aliases:
             alias = "" if name == start else _shown(name)
             return Answer(rcode(data), tuple(dict.fromkeys(owned.get(name, ()))), alias)
         name = aliases[name]
     return Answer(rcode(data), circular=True)
+
+
+@lru_cache(maxsize=2_048)  # a worker sees the same names minute after minute
+def _labels(name: str) -> bytes:
+    parts = name.encode("ascii").lower().split(b".")
+    return b"".join([bytes((len(part),)) + part for part in parts])
 
 
 def _records(
