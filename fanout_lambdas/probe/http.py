@@ -151,12 +151,13 @@ def _answered(journey: _Journey, *, lag_us: int) -> Result:
         journey.probe,
         Answer(
             http_status=response.status_code,
-            body=bytes(journey.reader.body) if journey.reader else b"",
+            body=journey.reader.body if journey.reader else b"",
             charset=_charset(response),
             url=journey.url,
             total_us=journey.watch.total_us(),
             now=time.time(),
             certificate=flight.certificate,
+            headers=response.headers.raw,
         ),
     )
     failed = worst(verdicts)

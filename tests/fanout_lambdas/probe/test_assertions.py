@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from typing import Any
 
 import pytest
+from backports import zstd
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fanout_lambdas.patterns import check_patterns
 from fanout_lambdas.probe.assertions import Answer, judge
+from fanout_lambdas.probe.run import ProbeEngine
 from fanout_lambdas.probe.verdicts import Verdict, worst
 from fanout_lambdas.shared.contracts import (
     Certificate,
@@ -23,6 +26,9 @@ from fanout_lambdas.shared.contracts import (
     decode,
     encode,
 )
+from fanout_lambdas.shared.netguard import AllowList, Guard
+from tests.targets import answer as answered
+from tests.targets import replies, serve
 
 NOW = 1_800_000_000.0
 DAY = 86_400
@@ -41,7 +47,7 @@ def answer(body: bytes = b"all is well", **fields: Any) -> Answer:
 
 
 def asked(**fields: Any) -> Probe:
-    return Probe.from_json({"check_id": 1, "slot": 0, "url": "https://example.com/", **fields})
+    return Probe.from_json({"check_id": 1, "slot": 0, "url": "https://example.com/"} | fields)
 
 
 def only(probe: Probe, given: Answer) -> Verdict:
@@ -345,6 +351,51 @@ def read_back(verdicts: list[Verdict]) -> None:
     for each in verdicts:
         each.message.encode("utf-8")
         assert each.assertion.ok or each.message.endswith(".")
+
+
+@pytest.mark.parametrize("version", ["1", "2"])
+def test_over_the_wire(version: str) -> None:
+    body = json.dumps({"status": "ok", "version": version, "pad": "é" * 500}).encode()
+    page = replies(
+        answered(
+            "200 OK",
+            zstd.compress(body),
+            "Content-Type: application/json",
+            "Content-Encoding: zstd",
+            f"X-Version: {version}",
+        )
+    )
+    fields = {
+        "url": "",
+        "json": [{"path": "$.version", "op": "==", "value": "1"}],
+        "header": [{"name": "x-version", "op": "matches", "value": "^1$"}],
+        "regex": ['"version": "1"'],
+        "min_body_bytes": 100,
+    }
+
+    async def run(url: str) -> Result:
+        guard = Guard(AllowList.parse("127.0.0.1"))
+        engine = ProbeEngine(guard=guard, user_agent="test")
+        try:
+            return await engine.probe(asked(**(fields | {"url": url})))
+        finally:
+            engine.close()
+
+    with serve(page) as target:
+        result = asyncio.run(run(target.url()))
+    ok = version == "1"
+    assert [(each.kind, each.ok) for each in result.assertions] == [
+        ("expected_status", True),
+        ("header", ok),
+        ("regex", ok),
+        ("json", ok),
+        ("min_body_bytes", True),
+    ]
+    if ok:
+        assert (result.outcome, result.reason) == (Outcome.UP, Reason.NONE)
+    else:
+        assert (result.outcome, result.reason) == (Outcome.DOWN, Reason.HEADER)
+        assert result.message == "The header x-version is “2”, expected a match of “^1$”."
 
 
 SCALARS = (
