@@ -6,7 +6,6 @@ Bad input raises Django's ValidationError with a list of messages for each field
 from __future__ import annotations
 
 import base64
-import logging
 import secrets
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
@@ -22,15 +21,11 @@ from alerts.claims import DELETED, LEASE, OFF, claim_of, end_waiting
 from alerts.models import TEST, Attempt, Channel, ChannelKind, Delivery, default_hears
 from alerts.records import record
 from alerts.sending import send_once
-from alerts.transports.base import BadTarget
 from alerts.transports.registry import TRANSPORTS
-from checks.models import Event
+from alerts.validation import clean_channel
 from clients import audit, rate
 from clients.audit import Actor
 from clients.models import Client
-from clients.texts import clean_line
-
-log = logging.getLogger(__name__)
 
 SECRET_BYTES: Final = 32
 OVERLAP: Final = timedelta(hours=24)
@@ -59,7 +54,7 @@ def create_channel(
         "target": target,
         "hears": default_hears() if wanted is None else wanted,
     }
-    clean = _clean(client.pk, values)
+    clean = clean_channel(client.pk, values)
     with transaction.atomic():
         # The client's row serialises the count against another creation.
         Client.objects.select_for_update().get(pk=client.pk)
@@ -85,7 +80,7 @@ def update_channel(
     unknown = sorted(set(changes) - set(CHANGEABLE))
     if unknown:
         raise ValidationError({name: ["This cannot be changed."] for name in unknown})
-    clean = _clean(channel.client_id, {"kind": channel.kind, **changes}, partial=True)
+    clean = clean_channel(channel.client_id, {"kind": channel.kind, **changes}, partial=True)
     clean.pop("kind")
     before = {name: getattr(channel, name) for name in clean}
     changed = {name: value for name, value in clean.items() if value != before[name]}
@@ -265,57 +260,6 @@ def masked_target(kind: str, target: str) -> str:
     parts = urlsplit(target)
     rest = "/…" if parts.path.strip("/") or parts.query else ""
     return f"{parts.scheme}://{parts.netloc}{rest}"
-
-
-def _clean(client_id: int, values: Mapping[str, Any], *, partial: bool = False) -> dict[str, Any]:
-    """The values as they are stored, or ValidationError with every field that breaks a rule."""
-    errors: dict[str, list[str]] = {}
-    clean: dict[str, Any] = {}
-    kind = values.get("kind")
-    if isinstance(kind, str) and kind in ChannelKind.values:
-        clean["kind"] = kind
-    else:
-        errors["kind"] = [f"The kind must be one of: {', '.join(ChannelKind.values)}."]
-    readers: dict[str, Callable[[Any], Any]] = {
-        "name": lambda value: clean_line(value, label="The name", longest=100),
-        "target": lambda value: _clean_target(client_id, clean.get("kind"), value),
-        "hears": _clean_hears,
-    }
-    for name, read in readers.items():
-        if name not in values and partial:
-            continue
-        try:
-            clean[name] = read(values.get(name))
-        except ValidationError as error:
-            errors[name] = error.messages
-    if errors:
-        raise ValidationError(errors)
-    return clean
-
-
-def _clean_target(client_id: int, kind: str | None, value: Any) -> str:
-    label = "The URL" if kind == ChannelKind.WEBHOOK else "The address"
-    text = clean_line(value, label=label, longest=2_048)
-    if kind is None:
-        return text
-    try:
-        return TRANSPORTS[kind].clean_target(text)
-    except BadTarget as error:
-        if error.rule:
-            # Somebody who tries the addresses of our own network leaves a trace.
-            log.warning("refused channel url client=%s rule=%s", client_id, error.rule)
-        raise ValidationError(str(error), code="target") from None
-
-
-def _clean_hears(value: Any) -> list[str]:
-    known = list(Event.Kind.values)
-    if not isinstance(value, (list, tuple)) or not all(
-        isinstance(each, str) and each in known for each in value
-    ):
-        raise ValidationError(f"Give a list of event kinds out of: {', '.join(known)}.")
-    if not value:
-        raise ValidationError("Choose at least one kind of event, or switch the channel off.")
-    return [kind for kind in known if kind in value]
 
 
 def _refuse_deleted(channel: Channel) -> None:
