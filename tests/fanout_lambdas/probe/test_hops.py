@@ -42,20 +42,20 @@ def test_secrets_go_to_their_origin_alone(location: str, along: bool) -> None:
 
 
 def test_secrets_do_not_come_back_by_a_detour() -> None:
-    """Where a foreign host leads is not for the client to have meant, even if it is home."""
+    """Where a foreign host leads, within itself or home again, is not what the client meant."""
 
     async def wanders(peer: Peer) -> None:
         port = peer.sock.getsockname()[1]
         away, back = f"http://localhost:{port}/away", f"http://127.0.0.1:{port}/back"
         path = peer.requests[-1].split(b" ")[1]
-        where = {b"/": away, b"/away": back}.get(path)
+        where = {b"/": away, b"/away": "/inside", b"/inside": back}.get(path)
         await peer.send(answer("302 Found", b"", f"Location: {where}") if where else answer())
 
     with lab() as place:
         seen = place.run(place.see(up(over(wanders), headers=SECRETS, auth=AUTH)))
     assert seen.result.outcome is Outcome.UP
     first, *others = seen.requests
-    assert len(others) == 2
+    assert len(others) == 3
     for secret in PLANTED:
         assert secret in first
         assert not any(secret in request for request in others)
