@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import unicodedata
 from dataclasses import dataclass
-from functools import lru_cache
 from ipaddress import IPv6Address
 from urllib.parse import quote
 
@@ -62,7 +61,6 @@ class Target:
         return f"{self.scheme}://{self.authority}{self.path}"
 
 
-@lru_cache(maxsize=2_048)  # a worker sees the same checks minute after minute
 def parse_url(url: str, schemes: tuple[str, ...] = WEB_SCHEMES) -> Target:
     """Syntax alone: what `url` says, or Blocked. Whether it may be reached, the guard decides."""
     if len(url) > _MAX_URL:
