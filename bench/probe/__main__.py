@@ -2,7 +2,8 @@
 
 Our rows take a batch in JSON and give a signed report: guard, phases, assertions (status, keyword, latency,
 certificate), gzip and signature included. Peers do less: status and keyword, blackbox_exporter its page of
-metrics, ab neither.
+metrics, ab neither. So that the stated number is in flight, starts are not spaced; the rows "spaced" show what
+spacing them, as a worker does, costs.
 """
 
 from __future__ import annotations

@@ -21,7 +21,8 @@ TIMEOUT_S = 10.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """`probes` are measured, `warm_up` before them are not. `down`: the target answers wrongly."""
+    """`probes` are measured, `warm_up` before them are not. `down`: the target answers wrongly.
+    `spaced`: starts keep the distance that makes times honest, however few are then in flight."""
 
     url: str
     ca: str
@@ -29,6 +30,7 @@ class Order:
     warm_up: int
     in_flight: int
     down: bool = False
+    spaced: bool = False
 
     def to_argument(self) -> str:
         return json.dumps(asdict(self))

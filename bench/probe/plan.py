@@ -12,14 +12,15 @@ from bench.probe.peers import AB, BLACKBOX, find_ab, find_blackbox, measure_ab, 
 from bench.probe.target import SCHEMES, Target
 from uptime.embedded.places import PROJECT
 
-OURS, OURS_DOWN = "uptime", "uptime (evidence)"
+OURS, OURS_DOWN, OURS_SPACED = "uptime", "uptime (evidence)", "uptime (spaced)"
 MODULES = {
     OURS: "bench.probe.uptime_engine",
     OURS_DOWN: "bench.probe.uptime_engine",
+    OURS_SPACED: "bench.probe.uptime_engine",
     "httpx": "bench.probe.httpx_engine",
     "aiohttp": "bench.probe.aiohttp_engine",
 }
-ENGINES = (OURS, OURS_DOWN, BLACKBOX, "httpx", "aiohttp", AB)
+ENGINES = (OURS, OURS_DOWN, OURS_SPACED, BLACKBOX, "httpx", "aiohttp", AB)
 IN_FLIGHT = (100, 500)
 HOLDING = (OURS, BLACKBOX, "httpx", "aiohttp")
 """Those whose memory is measured while all connections wait for an answer."""
@@ -50,14 +51,15 @@ def missing() -> list[str]:
 
 
 def rows(engines: Sequence[str], limits: Sequence[int]) -> list[Row]:
-    """Every engine on every scheme; our evidence path once."""
+    """Every engine on every scheme; our evidence path and spaced starts with the first limit alone."""
     absent = {BLACKBOX: find_blackbox() is None, AB: find_ab() is None}
     return [
         Row(engine=engine, scheme=scheme, in_flight=in_flight)
         for in_flight in limits
         for scheme in SCHEMES
         for engine in engines
-        if not absent.get(engine) and not (engine == OURS_DOWN and in_flight != limits[0])
+        if not absent.get(engine)
+        and not (engine in (OURS_DOWN, OURS_SPACED) and in_flight != limits[0])
     ]
 
 
@@ -72,6 +74,7 @@ def measure(row: Row, target: Target, *, probes: int, warm_up: int, slow: bool =
         warm_up=warm_up,
         in_flight=row.in_flight,
         down=down,
+        spaced=row.engine == OURS_SPACED,
     )
     if row.engine == BLACKBOX:
         cost = measure_blackbox(order, roots=target.roots)

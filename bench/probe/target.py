@@ -22,7 +22,7 @@ from uptime.embedded.processes import spawn
 
 BODY_BYTES = 1_024
 SCHEMES = ("http", "ecdsa", "rsa")
-SLOW_MS = 2_000
+SLOW_MS = 3_000
 """Long enough that hundreds of connections wait for their answers at one time."""
 START_S = 10.0
 

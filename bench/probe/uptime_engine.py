@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import math
 import time
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
@@ -28,6 +29,7 @@ async def engine(order: Order) -> AsyncIterator[Run]:
         user_agent=user_agent("https://uptime.example/probe"),
         in_flight=order.in_flight,
         ca_file=order.ca,
+        cores=None if order.spaced else math.inf,
     )
     gc.collect()
     gc.freeze()  # as the worker does

@@ -16,7 +16,7 @@ FIRST_COST_S = 0.002  # of CPU, a first probe over TLS; measured from then on
 LEAST_COST_S, MOST_COST_S = 0.000_1, 0.003
 MOST_DEBT_S = 0.05
 SAMPLE = 16  # starts between two estimates of the cost
-TOLERANCE_S = 0.004  # so that a few starts share one timer where the CPU is fast
+TOLERANCE_S = 0.004  # of a whole core: so that a few starts share one timer where the CPU is fast
 
 
 class Pace:
@@ -41,7 +41,7 @@ class Pace:
         async with self._order:  # who waits behind others has its time told when all is known
             now = asyncio.get_running_loop().time()
             at = self.take(now, late=now - due > LATE_S)
-            if at - now > TOLERANCE_S:
+            if at - now > TOLERANCE_S * min(1.0, self.cores):
                 await asyncio.sleep(at - now)
 
     def take(self, now: float, *, late: bool = False) -> float:

@@ -26,7 +26,7 @@ def bench(*options: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.slow
 def test_a_tiny_run_measures_every_row() -> None:
-    engines = ("uptime", "uptime (evidence)", "httpx", "aiohttp")
+    engines = ("uptime", "uptime (evidence)", "uptime (spaced)", "httpx", "aiohttp")
     done = bench(
         *("--repetitions", "1", "--probes", "20", "--in-flight", "10"),
         *("--engines", ",".join(engines), "--json"),
