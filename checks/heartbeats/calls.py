@@ -12,7 +12,7 @@ from datetime import datetime
 from django.db import transaction
 
 from checks.heartbeats import watched
-from checks.heartbeats.deadlines import expect, expect_next, expect_nothing, is_watched
+from checks.heartbeats.deadlines import OWN, expect, expect_next, expect_nothing, is_watched, locked
 from checks.heartbeats.keys import digest_of
 from checks.heartbeats.results import TooFast, Verdict, store_call
 from checks.models import Heartbeat, Ping, State
@@ -60,13 +60,8 @@ def record_call(key: str, call: Call, *, now: datetime) -> None:
     try:
         with transaction.atomic():
             loaded = load_beliefs([check_id]).get(check_id)
-            beat = (
-                Heartbeat.objects.across_clients()
-                .select_for_update(of=("self",))
-                .select_related("subject__client")
-                .filter(pk=check_id, digest=digest)
-                .first()
-            )
+            own = Heartbeat.objects.across_clients().filter(pk=check_id, digest=digest)
+            beat = locked(own).first()
             if loaded is None or beat is None:  # deleted, or given another key, a moment ago
                 raise UnknownKey
             _take_in(beat, call, loaded, now)
@@ -98,7 +93,7 @@ def _take_in(beat: Heartbeat, call: Call, loaded: Loaded, now: datetime) -> None
         _begin_run(beat, call, now)
     elif call.kind is not Ping.Kind.LOG:
         _end(beat, call, loaded, now)
-    beat.save()
+    beat.save(update_fields=OWN)
 
 
 def _begin_run(beat: Heartbeat, call: Call, now: datetime) -> None:

@@ -5,10 +5,33 @@ from __future__ import annotations
 import logging
 from datetime import datetime
 
+from django.db.models import QuerySet
+
 from checks.heartbeats.schedule import Deadline, Schedule, UnreadableSchedule
 from checks.models import Check, Heartbeat
 
 logger = logging.getLogger(__name__)
+
+
+OWN = ("pings", "last_ping_at", "started_at", "run", "expected_at", "due_at", "voids")
+"""What calls and silence change; the key costs a decryption and is not read along."""
+_NEEDED = (
+    "client",
+    "digest",
+    *OWN,
+    *(f"subject__{name}" for name in ("interval_s", "grace_s", "cron", "timezone", "state")),
+    *(f"subject__{name}" for name in ("paused_at", "deleted_at", "client__suspended_at")),
+)
+
+
+def locked(rows: QuerySet[Heartbeat]) -> QuerySet[Heartbeat]:
+    """These heartbeats under lock, each with what its deadline follows from."""
+    return (
+        rows.select_for_update(of=("self",))
+        .select_related("subject__client")
+        .only(*_NEEDED)
+        .order_by("pk")
+    )
 
 
 def schedule_of(check: Check) -> Schedule:

@@ -10,7 +10,7 @@ from datetime import datetime
 
 from django.db import transaction
 
-from checks.heartbeats.deadlines import expect_next, expect_nothing, is_watched
+from checks.heartbeats.deadlines import expect_next, expect_nothing, is_watched, locked
 from checks.heartbeats.keys import digest_of, new_key
 from checks.models import Check, Heartbeat, State
 from clients import audit
@@ -60,5 +60,4 @@ def rotate_key(check: Check, *, actor: Actor) -> Heartbeat:
 
 
 def _locked(check: Check) -> Heartbeat:
-    rows = Heartbeat.objects.for_client(check.client).select_related("subject__client")
-    return rows.select_for_update(of=("self",)).get(pk=check.pk)
+    return locked(Heartbeat.objects.for_client(check.client)).get(pk=check.pk)

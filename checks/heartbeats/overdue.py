@@ -13,7 +13,15 @@ from datetime import UTC, datetime
 from django.db import transaction
 
 from checks.heartbeats import watched
-from checks.heartbeats.deadlines import expect, expect_next, expect_nothing, in_force, is_watched
+from checks.heartbeats.deadlines import (
+    OWN,
+    expect,
+    expect_next,
+    expect_nothing,
+    in_force,
+    is_watched,
+    locked,
+)
 from checks.heartbeats.health import could_hear, healthy_spans
 from checks.heartbeats.results import Verdict, store_silence
 from checks.heartbeats.schedule import Deadline, span_words
@@ -55,13 +63,9 @@ def _overdue(now: datetime) -> list[int]:
 
 def _judge(check_ids: Sequence[int], now: datetime) -> list[Verdict]:
     loaded = load_beliefs(check_ids)
-    beats = list(
-        Heartbeat.objects.across_clients()
-        .select_for_update(of=("self",))
-        .select_related("subject__client")
-        .filter(pk__in=check_ids, due_at__lte=now)  # a call, or another job, may have been quicker
-        .order_by("pk")
-    )
+    # A call, or another job, may have been quicker.
+    rows = Heartbeat.objects.across_clients().filter(pk__in=check_ids, due_at__lte=now)
+    beats = list(locked(rows))
     if not beats:
         return []
     spans = healthy_spans(since=min(beat.due_at for beat in beats if beat.due_at is not None))
@@ -74,9 +78,7 @@ def _judge(check_ids: Sequence[int], now: datetime) -> list[Verdict]:
             verdicts.append(_down(beat, deadline, one))
         else:
             verdicts.append(_void(beat, deadline, one, now))
-    Heartbeat.objects.across_clients().bulk_update(
-        beats, ["expected_at", "due_at", "started_at", "run", "voids"]
-    )
+    Heartbeat.objects.across_clients().bulk_update(beats, OWN)
     store_silence(verdicts, now=now)
     _forget_what_nobody_heard(beats, now)
     return verdicts
