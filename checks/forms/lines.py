@@ -39,9 +39,11 @@ class Lines(forms.CharField):
                 continue
             try:
                 found.append(self.read(line.strip()))
-            except (ValueError, ContractError) as error:
-                said = error.message if isinstance(error, ContractError) else str(error)
-                faults.append(ValidationError(f"Line {number}: {said}", code="line"))
+            except ContractError as error:
+                said = error.message.removeprefix(f"{error.field}: ")
+                faults.append(ValidationError(f"Line {number}: {said}", code=error.rule))
+            except ValueError as error:
+                faults.append(ValidationError(f"Line {number}: {error}", code="line"))
         if faults:
             raise ValidationError(faults)
         return found

@@ -175,6 +175,12 @@ def test_bad_cursors_are_refused(api: Api, cursor: str) -> None:
         ({"url": "https://example.com/", "timeout_ms": 2**31}, "timeout_ms", "range"),
         ({"url": "https://example.com/", "timeout_ms": True}, "timeout_ms", "type"),
         ({"url": "https://example.com/", "timeout_ms": 1e3}, "timeout_ms", "type"),
+        ({"kind": "tcp", "url": "example.com"}, "url", "port"),
+        ({"kind": "tcp", "url": "example.com:8443", "method": "PUT"}, "method", "kind"),
+        ({"url": "https://example.com/", "send": "x"}, "send", "kind"),
+        ({"kind": "heartbeat", "name": "x", "url": "https://example.com"}, "url", "kind"),
+        ({"kind": ["tcp"], "url": "example.com:8443"}, "kind", "choice"),
+        ({"url": "https://example.com/", "regex": ["("]}, "regex", "regex"),
         ([1], "", "type"),
         ("text", "", "type"),
         (None, "", "json"),
@@ -303,7 +309,13 @@ def test_a_list_costs_the_same_for_one_check_and_for_fifty(
 def test_the_schema_says_what_there_is(personas: Personas) -> None:
     schema = Browser().get("/api/v1/schema/?format=json").json()
     assert set(schema["paths"]["/api/v1/checks/{id}/"]) == {"get", "patch", "delete"}
-    assert schema["components"]["schemas"]["Check"]["properties"]["url"]["maxLength"] == 2048
+    properties = schema["components"]["schemas"]["Check"]["properties"]
+    assert properties["url"]["maxLength"] == 2048
+    assert set(FIELDS) <= set(properties)
+    body = schema["paths"]["/api/v1/checks/"]["post"]["requestBody"]["content"]
+    examples = body["application/json"]["examples"].values()
+    kinds = {each["value"].get("kind", "http") for each in examples}
+    assert kinds == {"http", "tcp", "tls", "dns", "heartbeat"}
     page = Browser().get("/api/v1/docs/")
     assert page.status_code == 200
     assert b"<script>" not in page.content  # our policy runs no inline script

@@ -20,6 +20,10 @@ from checks.masking import leaves_origin
         ("https://a.test/", "https://www.a.test/", True),
         ("https://a.test/", "https://b.test/", True),
         ("broken", "https://b.test/", True),
+        ("tcp://a.test:8443", "tcp://a.test:8443", False),
+        ("tcp://a.test:8443", "tcp://a.test:8444", True),
+        ("tls://a.test", "tls://b.test", True),
+        ("tls://a.test", "https://a.test/", True),
     ],
 )
 def test_the_origin_is_scheme_host_and_port(old: str, new: str, leaves: bool) -> None:

@@ -11,9 +11,10 @@ from django.core.exceptions import ValidationError
 from django.db import connection
 
 from checks import services
-from checks.masking import MASK, headers_of
-from checks.models import Check, ExtraSlot, Incident, Region, RegionState
+from checks.masking import MASK, auth_of, headers_of
+from checks.models import Check, ExtraSlot, Heartbeat, Incident, Region, RegionState
 from checks.signals import recheck_due
+from checks.targets import target_words
 from clients.models import AuditEvent, Client
 from fanout_lambdas.shared.slots import GRID_S, phase
 from tests.conftest import Personas
@@ -224,3 +225,93 @@ def test_a_refused_address_leaves_a_trace(
     with pytest.raises(ValidationError):
         make(personas, url="http://169.254.169.254/latest")
     assert f"refused url client={personas.client.pk} rule=metadata" in caplog.text
+
+
+def test_refused_texts_and_name_servers_leave_a_trace_too(
+    personas: Personas, caplog: pytest.LogCaptureFixture, settings: Any
+) -> None:
+    settings.ALLOW_NETWORKS = ()
+    drafts: list[dict[str, Any]] = [
+        {"kind": "tcp", "url": "mail.example.com:25", "send": "EHLO me"},
+        {"kind": "dns", "url": "example.com", "name_server": "127.0.0.53:5353"},
+    ]
+    for fields in drafts:
+        with pytest.raises(ValidationError):
+            services.create_check(
+                client=personas.client, actor=personas.owner, now=NOW, name="x", **fields
+            )
+    assert f"refused send client={personas.client.pk} rule=port" in caplog.text
+    assert f"refused name_server client={personas.client.pk} rule=" in caplog.text
+
+
+KINDS: dict[str, tuple[dict[str, Any], str, str]] = {
+    "tcp": ({"url": "DB.example.com:8443"}, "tcp://db.example.com:8443", "db.example.com:8443"),
+    "tls": ({"url": "mail.example.com:993"}, "tls://mail.example.com:993", "mail.example.com:993"),
+    "dns": ({"url": "example.com", "record_type": "MX"}, "dns://example.com", "MX example.com"),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_check_of_each_probed_kind_is_named_after_its_target(
+    personas: Personas, kind: str
+) -> None:
+    fields, url, name = KINDS[kind]
+    check = services.create_check(
+        client=personas.client, actor=personas.owner, now=NOW, kind=kind, **fields
+    )
+    assert (check.kind, check.url, check.name, target_words(check)) == (kind, url, name, name)
+    assert ExtraSlot.objects.for_client(personas.client).filter(subject=check).exists()
+
+
+def test_a_heartbeat_waits_for_its_job(personas: Personas) -> None:
+    who = {"client": personas.client, "actor": personas.owner, "now": NOW}
+    check = services.create_check(**who, kind="heartbeat", name="Backup", interval_s=86_400)
+    region = Region.objects.get(pk=check.regions[0])
+    assert (region.code, region.active) == ("heartbeat", False)
+    assert (check.url, check.down_after, check.up_after, check.quorum) == ("", 1, 1, 1)
+    assert Heartbeat.objects.for_client(personas.client).filter(pk=check.pk).exists()
+    services.update_check(check, actor=personas.owner, now=LATER, cron="30 2 * * *", grace_s=60)
+    services.pause_check(check, actor=personas.owner, now=LATER)
+    services.resume_check(check, actor=personas.owner, now=LATER)
+    assert target_words(check) == "Cron 30 2 * * *, UTC"
+    assert not ExtraSlot.objects.for_client(personas.client).exists(), "nobody probes it"
+    with pytest.raises(ValidationError) as error:
+        services.create_check(**who, kind="heartbeat")
+    assert rules(error.value) == {"name": "empty"}
+
+
+def test_a_check_keeps_its_kind(personas: Personas) -> None:
+    check = make(personas)
+    for kind in ("tcp", "heartbeat", "nonsense"):
+        with pytest.raises(ValidationError) as error:
+            services.update_check(check, actor=personas.owner, now=LATER, kind=kind)
+        assert rules(error.value) == {"kind": "fixed"}
+    services.update_check(check, actor=personas.owner, now=LATER, kind="http", name="Same")
+
+
+def test_credentials_and_texts_are_stored_and_logged_unread(personas: Personas) -> None:
+    web = make(personas, auth={"type": "basic", "username": "bob", "password": "s3cret"})
+    tcp = services.create_check(
+        client=personas.client,
+        actor=personas.owner,
+        now=NOW,
+        kind="tcp",
+        url="example.com:8443",
+        send="s3cret",
+    )
+    services.update_check(
+        web, actor=personas.owner, now=LATER, auth={"type": "bearer", "token": "s3cret"}
+    )
+    services.update_check(tcp, actor=personas.owner, now=LATER, send="s3cret too")
+    assert auth_of(web) == {"type": "bearer", "token": "s3cret"}
+    assert tcp.send == "s3cret too"
+    with connection.cursor() as cursor:
+        cursor.execute("select auth || send from checks_check")
+        assert not any("s3cret" in row[0] for row in cursor.fetchall())
+    lines = AuditEvent.objects.for_client(personas.client).filter(action="check.updated")
+    assert len(lines) == 2
+    for line in lines:
+        (pair,) = line.detail["changes"].values()
+        assert pair == ["(hidden)", "(hidden)"]
+    services.update_check(web, actor=personas.owner, now=LATER, auth=None)
+    assert (web.auth, auth_of(web)) == ("", None)

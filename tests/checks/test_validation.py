@@ -8,7 +8,8 @@ import pytest
 from django.core.exceptions import ValidationError
 
 from checks.manual import probe_of
-from checks.validation import DEFAULTS, Bounds, clean_fields
+from checks.models import Kind
+from checks.validation import DEFAULTS, FIELDS_OF, Bounds, clean_fields
 from fanout_lambdas.shared.netguard import AllowList, Guard
 
 BOUNDS = Bounds(
@@ -95,6 +96,129 @@ def test_bad_values_are_refused_by_field_and_rule(
 def test_an_address_without_a_scheme_means_https(typed: str, meant: str) -> None:
     given = {"name": "Site", "url": typed, "regions": [1]}
     assert clean_fields(given, base={}, bounds=BOUNDS)["url"] == meant
+
+
+@pytest.mark.parametrize(
+    ("fields", "field", "rule"),
+    [
+        ({"kind": "icmp"}, "kind", "choice"),
+        ({"kind": None}, "kind", "choice"),
+        # targets
+        ({"kind": "tcp", "url": "db.example.com"}, "url", "port"),
+        ({"kind": "tcp", "url": "https://db.example.com:5432"}, "url", "scheme"),
+        ({"kind": "tcp", "url": "tcp://db.example.com:5432/x"}, "url", "path"),
+        ({"kind": "tcp", "url": "10.0.0.1:5432"}, "url", "private"),
+        ({"kind": "tcp", "url": "169.254.169.254:80"}, "url", "metadata"),
+        ({"kind": "tls", "url": "https://example.com/"}, "url", "scheme"),
+        ({"kind": "tls", "url": "localhost"}, "url", "single_label"),
+        ({"kind": "dns", "url": "example.com:53"}, "url", "port"),
+        ({"kind": "dns", "url": "192.0.2.1"}, "url", "host"),
+        ({"kind": "dns", "name_server": "10.0.0.1"}, "name_server", "private"),
+        ({"kind": "dns", "name_server": "not a host"}, "name_server", "characters"),
+        # who says something may use fewer ports
+        ({"kind": "tcp", "url": "mail.example.com:25", "send": "EHLO me"}, "send", "port"),
+        # fields of another kind
+        ({"kind": "tcp", "method": "POST"}, "method", "kind"),
+        ({"kind": "tcp", "keyword": ["ok"]}, "keyword", "kind"),
+        ({"kind": "tls", "send": "x"}, "send", "kind"),
+        ({"kind": "tls", "follow_redirects": 1}, "follow_redirects", "kind"),
+        ({"kind": "dns", "cert_min_days": 3}, "cert_min_days", "kind"),
+        ({"record_type": "MX"}, "record_type", "kind"),
+        ({"grace_s": 60}, "grace_s", "kind"),
+        ({"kind": "heartbeat", "timeout_ms": 5_000}, "timeout_ms", "kind"),
+        # assertions and requests
+        ({"regex": ["("]}, "regex", "regex"),
+        ({"regex_absent": ["a{2000}b{2000}"]}, "regex_absent", "regex"),
+        ({"json": [{"path": "status", "op": "exists"}]}, "json", "json_path"),
+        ({"json": [{"path": "$.a", "op": "like", "value": "x"}]}, "json", "choice"),
+        ({"json": {"path": "$.a"}}, "json", "type"),
+        ({"header": [{"name": "X", "op": "matches", "value": "("}]}, "header", "regex"),
+        ({"header": [{"name": "X y", "op": "exists"}]}, "header", "characters"),
+        ({"expected_url": "ftp://example.com/"}, "expected_url", "scheme"),
+        ({"min_body_bytes": 0}, "min_body_bytes", "range"),
+        ({"min_body_bytes": 20, "max_body_bytes": 10}, "min_body_bytes", "range"),
+        ({"max_latency_outcome": "up"}, "max_latency_outcome", "choice"),
+        ({"auth": {"type": "basic", "username": "a:b", "password": ""}}, "auth", "characters"),
+        ({"auth": {"type": "digest"}}, "auth", "choice"),
+        ({"auth": {"type": "bearer", "token": "a b"}}, "auth", "characters"),
+        ({"auth": "Bearer x"}, "auth", "type"),
+        (
+            {"auth": {"type": "bearer", "token": "x"}, "headers": {"authorization": "y"}},
+            "auth",
+            "duplicate",
+        ),
+        ({"method": "HEAD", "regex": ["ok"]}, "regex", "method"),
+        ({"method": "HEAD", "json": [{"path": "$.a", "op": "exists"}]}, "json", "method"),
+        ({"method": "HEAD", "min_body_bytes": 1}, "min_body_bytes", "method"),
+        ({"kind": "dns", "record_type": "ANY"}, "record_type", "choice"),
+        ({"kind": "tcp", "send": "x" * 4_097}, "send", "length"),
+        # heartbeats
+        ({"kind": "heartbeat", "interval_s": 59}, "interval_s", "range"),
+        ({"kind": "heartbeat", "grace_s": 9}, "grace_s", "range"),
+        ({"kind": "heartbeat", "grace_s": 32 * 86_400}, "grace_s", "range"),
+        ({"kind": "heartbeat", "cron": "61 * * * *"}, "cron", "cron"),
+        ({"kind": "heartbeat", "cron": "30 2 * *"}, "cron", "fields"),
+        ({"kind": "heartbeat", "cron": 5}, "cron", "type"),
+        ({"kind": "heartbeat", "timezone": "Mars/Base"}, "timezone", "zone"),
+    ],
+)
+def test_each_kind_has_its_rules(fields: dict[str, Any], field: str, rule: str) -> None:
+    kind = fields.get("kind")
+    given = {"name": "Site", **({"regions": [1]} if kind != "heartbeat" else {})}
+    if kind in (None, "http", "dns", "tls", "icmp"):
+        given["url"] = "example.com"
+    elif kind == "tcp":
+        given["url"] = "example.com:8443"
+    with pytest.raises(ValidationError) as error:
+        clean_fields({**given, **fields}, base={}, bounds=BOUNDS)
+    assert {name: found[0].code for name, found in error.value.error_dict.items()} == {field: rule}
+
+
+@pytest.mark.parametrize(
+    ("kind", "typed", "stored"),
+    [
+        ("tcp", " DB.example.com:5432 ", "tcp://db.example.com:5432"),
+        ("tcp", "tcp://[2606:4700::1111]:443", "tcp://[2606:4700::1111]:443"),
+        ("tls", "Example.com.", "tls://example.com"),
+        ("tls", "example.com:443", "tls://example.com"),
+        ("tls", "mail.example.com:993", "tls://mail.example.com:993"),
+        ("dns", "_sip._tcp.Example.com", "dns://_sip._tcp.example.com"),
+        ("dns", "dns://münchen.example", "dns://xn--mnchen-3ya.example"),
+    ],
+)
+def test_a_target_is_typed_bare_or_in_full(kind: str, typed: str, stored: str) -> None:
+    given = {"name": "Site", "kind": kind, "url": typed, "regions": [1]}
+    assert clean_fields(given, base={}, bounds=BOUNDS)["url"] == stored
+
+
+def test_a_field_of_another_kind_may_hold_its_default() -> None:
+    given = {"name": "Site", "url": "example.com:8443", "regions": [1], "kind": "tcp"}
+    defaults = {name: value for name, value in DEFAULTS.items() if name not in given}
+    assert set(clean_fields({**defaults, **given}, base={}, bounds=BOUNDS)) <= FIELDS_OF[Kind.TCP]
+
+
+def test_assertions_are_stored_as_the_contract_writes_them() -> None:
+    rules: dict[str, Any] = {
+        "json": [
+            {"path": "$.a", "op": "==", "value": None},
+            {"path": "$.b", "op": "absent", "value": None},
+        ],
+        "header": [{"name": "Server", "op": "absent", "value": ""}],
+    }
+    given = {"name": "Site", "url": "example.com", "regions": [1], **rules}
+    cleaned = clean_fields(given, base={}, bounds=BOUNDS)
+    assert cleaned["json"] == [
+        {"path": "$.a", "op": "==", "value": None},
+        {"path": "$.b", "op": "absent"},
+    ]
+    assert cleaned["header"] == [{"name": "Server", "op": "absent"}]
+
+
+def test_a_text_to_send_closes_ports_for_a_stored_check_too() -> None:
+    base = {**DEFAULTS, "kind": "tcp", "url": "tcp://mail.example.com:25", "regions": [1]}
+    with pytest.raises(ValidationError) as error:
+        clean_fields({"send": "EHLO me"}, base=base, bounds=BOUNDS)
+    assert set(error.value.error_dict) == {"send"}
 
 
 def test_every_wrong_field_is_named_at_once() -> None:
