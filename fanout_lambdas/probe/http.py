@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import codecs
+import re
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -31,6 +31,7 @@ from fanout_lambdas.shared.contracts import (
 from fanout_lambdas.shared.netguard import Guard, Target
 
 _MAX_MESSAGE = 500
+_CHARSET = re.compile(r"""charset\s*=\s*["']?([^\s"';,]+)""", re.IGNORECASE)
 _MOST_CACHED, _LONGEST_CACHED = 4_096, 256  # entries, and characters of a URL: some 3 MB at most
 
 
@@ -221,21 +222,9 @@ def _evidence(journey: _Journey) -> Evidence | None:
 
 
 def _charset(response: httpx.Response) -> str:
-    content_type = response.headers.get("content-type")
-    return "utf-8" if content_type is None else _charset_of(content_type[:_LONGEST_CACHED])
-
-
-@lru_cache(256)
-def _charset_of(content_type: str) -> str:
-    try:
-        name = httpx.Response(200, headers={"content-type": content_type}).charset_encoding
-        name = name or "utf-8"
-        codecs.lookup(name).name.encode("ascii")
-        # Some of Python's codecs are no text encodings (hex, zip): a decode would not give text.
-        "".encode(name)
-    except (LookupError, ValueError, TypeError):
-        return "utf-8"
-    return name
+    """The label behind `charset=`, whatever it is."""
+    found = _CHARSET.search(response.headers.get("content-type", ""))
+    return found[1] if found else "utf-8"
 
 
 def _too_many(limit: int) -> str:
