@@ -10,7 +10,7 @@ from django.views.decorators.http import require_http_methods
 from checks.heartbeats.life import rotate_key
 from checks.models import Kind
 from checks.selectors import live_checks
-from checks.views import page_of
+from checks.views import LIST, page_of
 from clients.access import ClientRequest, editor_required
 
 
@@ -24,4 +24,6 @@ def rotate(request: ClientRequest, number: int) -> HttpResponse:
         rotate_key(check, actor=request.user)
         messages.success(request, "The address is new. Change it in the job now.")
         return HttpResponseRedirect(page_of(check))
-    return render(request, "heartbeats/rotate.html", {"check": check, "back": page_of(check)})
+    return render(
+        request, "heartbeats/rotate.html", {"check": check, "list": LIST, "back": page_of(check)}
+    )
