@@ -48,6 +48,14 @@ def packed(coding: str) -> bytes:
     return PACK[coding](TEXT)
 
 
+def zstd_window(log: int) -> bytes:
+    """A frame that asks for a window of 2**log bytes."""
+    packer = zstd.ZstdCompressor(options={zstd.CompressionParameter.window_log: log})
+    packed = packer.compress(TEXT) + packer.flush()
+    assert isinstance(packed, bytes)
+    return packed
+
+
 def text(script: Script, **fields: Any) -> Case:
     return up(script, size=len(TEXT), keyword=["hello hello"], **fields)
 
@@ -94,6 +102,7 @@ DECODED: dict[str, Case] = {
     "zstd of several frames": text(
         coded("zstd", zstd.compress(TEXT[:6_000]) + zstd.compress(TEXT[6_000:]))
     ),
+    "zstd with a window of 8 MiB": text(coded("zstd", zstd_window(23))),
     "identity": text(coded("identity", TEXT)),
     "none named": text(coded("", TEXT)),
     "two codings": text(coded("br, gzip", gzip.compress(packed("br")))),
@@ -117,6 +126,7 @@ DECODED: dict[str, Case] = {
 
 UNDECODED: dict[str, Case] = {
     **{name: case for coding in PACK for name, case in cut(coding)},
+    "zstd with a window of 16 MiB": undecodable(coded("zstd", zstd_window(24)), "damaged"),
     "unknown": undecodable(coded("x-snappy", TEXT), "x-snappy"),
     "unknown and known": undecodable(coded("gzip, x-snappy", packed("gzip")), "x-snappy"),
     "a charset as coding": undecodable(coded("utf-8", TEXT), "utf-8"),
