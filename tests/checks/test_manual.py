@@ -15,7 +15,10 @@ from checks import manual, services
 from checks.masking import MASK
 from checks.models import ExtraSlot, Result
 from clients.rate import RateLimited
+from fanout_lambdas.shared.contracts import Result as ProbeResult
 from tests.conftest import Personas
+from tests.nameserver import name_server
+from tests.targets import answer, authority, replies, serve
 
 NOW = datetime(2026, 11, 23, 12, 0, 5, tzinfo=UTC)
 
@@ -94,3 +97,40 @@ def test_ten_a_minute_for_each_client(personas: Personas, target: str) -> None:
     manual.test_now(client=personas.stranger_client, actor=None, now=NOW, url=target)
     later = NOW + timedelta(seconds=55)
     manual.test_now(client=personas.client, actor=None, now=later, url=target)
+
+
+def test_a_port_a_certificate_and_a_record_are_probed_at_once(personas: Personas) -> None:
+    def tried(**fields: Any) -> ProbeResult:
+        return manual.test_now(client=personas.client, actor=personas.owner, now=NOW, **fields)
+
+    said = {"send": r"PING\r\n\r\n", "expect": r"+PONG\r\n"}
+    with serve(replies(b"+PONG\r\n")) as port:
+        place = f"127.0.0.1:{port.port}"
+        tcp = tried(kind="tcp", url=place, **said)
+        wrong = tried(kind="tcp", url=place, **{**said, "expect": "220 mail"})
+    assert (tcp.outcome, tcp.http_status) == ("up", None)
+    assert [(one.kind, one.ok) for one in wrong.assertions] == [("expect", False)]
+
+    with serve(replies(answer()), context=authority().context("127.0.0.1")) as secure:
+        tls = tried(kind="tls", url=f"127.0.0.1:{secure.port}")
+        trusting = tried(kind="tls", url=f"127.0.0.1:{secure.port}", verify_tls=False)
+    assert (tls.outcome, tls.reason) == ("down", "tls"), "nobody knows its authority"
+    assert (trusting.outcome, trusting.certificate is not None) == ("up", True)
+
+    with name_server({"shop.test MX": ["10 mail.shop.test"]}) as server:
+        dns = tried(
+            kind="dns",
+            url="shop.test",
+            record_type="MX",
+            name_server=server.place,
+            record_values=["10 mail.shop.test"],
+        )
+    assert (dns.outcome, dns.assertions[0].got) == ("up", "10 mail.shop.test")
+
+
+def test_a_heartbeat_is_not_probed(personas: Personas) -> None:
+    with pytest.raises(ValidationError) as error:
+        manual.test_now(
+            client=personas.client, actor=None, now=NOW, kind="heartbeat", name="Backup"
+        )
+    assert error.value.messages == ["A heartbeat is not probed: its job calls us."]

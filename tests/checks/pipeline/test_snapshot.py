@@ -9,6 +9,8 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from checks.drafts import settings_of
+from checks.manual import probe_of
 from checks.models import Check, MinuteRun, Region, RegionState
 from checks.models.result import OUTCOMES, REASONS
 from checks.pipeline.plans import check_plans
@@ -176,6 +178,91 @@ def test_defaults_are_those_of_the_form_too() -> None:
     for name in ("method", "timeout_ms", "follow_redirects", "max_redirects", "verify_tls"):
         assert getattr(probe, name) == getattr(one, name), name
     assert probe.max_body_bytes == one.max_body_bytes
+
+
+KINDS: dict[str, dict[str, Any]] = {
+    "http": {
+        "url": "https://shop.test/",
+        "method": "POST",
+        "family": "6",
+        "expected_status": ["200", "404"],
+        "expected_url": "https://shop.test/home",
+        "regex": ["a+"],
+        "regex_absent": ["b+"],
+        "json": [{"path": "$.error", "op": "==", "value": None}],
+        "header": [{"name": "Server", "op": "absent"}],
+        "max_body_bytes": 9_000,
+        "min_body_bytes": 5,
+        "max_latency_ms": 400,
+        "max_latency_outcome": "down",
+        "verify_tls": False,
+        "cert_min_days": 21,
+        "max_redirects": 0,
+    },
+    "tcp": {"url": "tcp://shop.test:8443", "expect": "PONG", "timeout_ms": 2_000},
+    "tls": {"url": "tls://shop.test", "cert_min_days": 30, "verify_tls": False},
+    "dns": {
+        "url": "dns://shop.test",
+        "record_type": "MX",
+        "record_values": ["10 mail.shop.test"],
+        "name_server": "9.9.9.9",
+    },
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_request_of_each_kind_is_what_a_worker_reads(kind: str) -> None:
+    check(kind=kind, **KINDS[kind])
+    one = Check.objects.across_clients().get()
+
+    (plan,) = check_plans(now=NOW)
+
+    probe = Probe.from_json({"check_id": one.pk, "slot": MINUTE, **plan.request})
+    assert probe == probe_of(settings_of(one), check_id=one.pk, slot=MINUTE)
+
+
+@pytest.mark.parametrize(
+    ("kind", "url", "more"),
+    [
+        ("http", "http://shop.test/", {"max_redirects": 5}),
+        ("http", "https://shop.test/", {"max_redirects": 5, "cert_min_days": 14}),
+        ("tcp", "tcp://shop.test:8443", {"kind": "tcp"}),
+        ("tls", "tls://shop.test", {"kind": "tls", "cert_min_days": 14}),
+        ("dns", "dns://shop.test", {"kind": "dns"}),
+    ],
+)
+def test_only_what_differs_from_the_contract_is_in_a_request(
+    kind: str, url: str, more: dict[str, Any]
+) -> None:
+    check(kind=kind, url=url)
+
+    (plan,) = check_plans(now=NOW)
+
+    assert plan.request == {"url": url, **more}
+
+
+def test_credentials_and_texts_are_sealed_too(store: ObjectStore) -> None:
+    region = local_region()
+    auth = {"type": "bearer", "token": "a-planted-secret"}
+    web = check(auth=json.dumps(auth))
+    tcp = check(kind="tcp", url="tcp://shop.test:8443", send="a-planted-secret")
+
+    take_snapshot(MINUTE, now=NOW, store=store)
+
+    plans = {plan.check_id: plan for plan in read(store).checks}
+    assert "a-planted-secret" not in json.dumps([plan.to_json() for plan in plans.values()])
+    sealer = Sealer([region.sealing_key])
+    opened = {
+        number: sealer.open(plan.sealed["local"]) for number, plan in plans.items() if plan.sealed
+    }
+    assert opened == {web.pk: {"auth": auth}, tcp.pk: {"send": "a-planted-secret"}}
+
+
+def test_a_heartbeat_is_not_planned() -> None:
+    watched = check()
+    check(kind="heartbeat", url="", interval_s=3_600)
+
+    assert [plan.check_id for plan in check_plans(now=NOW)] == [watched.pk]
 
 
 def test_who_timed_out_lately_rides_in_the_slow_lane() -> None:
