@@ -12,6 +12,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 MAX_HEAD_BYTES = 100 * 1024  # status line and headers; also the trailers, and one chunk's size line
+MAX_FIELDS = 5_000  # header lines of one answer, as curl has it
+MAX_CHUNKS = 65_536  # of one body: each costs as much CPU as a kilobyte in one piece
 
 _START = b"HTTP/"
 _BLANK = re.compile(rb"\n\r?\n")
@@ -109,6 +111,8 @@ def read_head(block: bytes) -> Head:
         raise Malformed("its headers begin with a continued line")
     if b"\n " in rest or b"\n\t" in rest:
         rest = _FOLD.sub(b" ", rest)
+    if rest.count(b"\n") >= MAX_FIELDS:
+        raise BadAnswer(f"The answer has more than {MAX_FIELDS:,} header lines.")
     headers = [(name.lower(), value.rstrip(b" \t")) for name, value in _FIELD.findall(rest)]
     return Head(int(status[2]), status[1].decode("ascii"), headers, rest.isascii())
 
@@ -164,10 +168,11 @@ class Counted(Body):
 class Chunked(Body):
     """RFC 9112, section 7.1; extensions and trailers are read over."""
 
-    __slots__ = ("_data", "_inside", "_left", "_trailing", "_trailing_bytes")
+    __slots__ = ("_chunks", "_data", "_inside", "_left", "_trailing", "_trailing_bytes")
 
     def __init__(self) -> None:
         self.done = False
+        self._chunks = 0
         self._data = b""
         self._left = 0  # of the chunk under way
         self._inside = False  # a chunk, or its closing line end
@@ -212,6 +217,9 @@ class Chunked(Body):
         size = _SIZE.fullmatch(line)
         if size is None:
             raise Malformed("the size of a chunk is not a hexadecimal number")
+        self._chunks += 1
+        if self._chunks > MAX_CHUNKS:
+            raise BadAnswer(f"The answer is cut into more than {MAX_CHUNKS:,} chunks.")
         self._left = int(size[1], 16)
         self._inside = self._left > 0
         self._trailing = not self._inside

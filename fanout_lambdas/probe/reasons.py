@@ -95,4 +95,4 @@ def _tls(error: ssl.SSLError, watch: Stopwatch) -> str:
 def _size(count: int) -> str:
     if count >= 1024 * 1024:
         return f"{count / 1024 / 1024:g} MiB"
-    return f"{count / 1024:.3g} kiB" if count >= 1024 else f"{count} bytes"
+    return f"{count / 1024:.3g} kiB" if count >= 1024 else f"{count} byte" + "s" * (count != 1)

@@ -22,7 +22,7 @@ from fanout_lambdas.probe.framing import (
 from fanout_lambdas.probe.phases import Stopwatch
 
 MAX_INFORMATIONAL = 20
-READ_BYTES = 64 * 1024
+READ_BYTES = 32 * 1024  # small enough that the costliest content of one read holds up nobody
 
 FLIGHT = "flight"  # the request extension in which a probe's Flight travels
 _SWITCHING = 101  # the last answer of HTTP on a connection, though it is an informational one

@@ -161,6 +161,15 @@ def test_a_head_without_end_is_given_up_at_its_limit(part: bytes) -> None:
         reader.feed(part * (200 // len(part) + 1))
 
 
+def test_pieces_are_counted() -> None:
+    lines = b"HTTP/1.1 200 OK\r\n" + b"A:b\r\n" * 6_000 + b"\r\n"
+    with pytest.raises(BadAnswer, match="more than 5,000 header lines"):
+        HeadReader().feed(lines)
+    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+    with pytest.raises(BadAnswer, match="more than 65,536 chunks"):
+        read([head, *[b"1\r\nx\r\n" * 1_000] * 70])
+
+
 @pytest.mark.parametrize("broken", [b"a\r\nEvil: 1", b"a\nEvil: 1", b"a\rEvil: 1"])
 def test_a_request_cannot_be_split(broken: bytes) -> None:
     with pytest.raises(ValueError, match="line break"):
