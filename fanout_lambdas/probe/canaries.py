@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fanout_lambdas.shared.contracts import ContractError, Probe, Result
+from fanout_lambdas.shared.contracts import ContractError, Probe, Reason, Result
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +49,7 @@ class Canaries:
                 return fitness
         self._known = None
         began = loop.time()
-        answers = await asyncio.gather(*(self._ask(probe) for probe in _read(raw, slot)))
+        answers = _allowed(await asyncio.gather(*(self._ask(one) for one in _read(raw, slot))))
         failed = sum(not answer.outcome.is_good for answer in answers)
         fitness = Fitness(asked=len(answers), failed=failed)
         if (
@@ -57,6 +57,14 @@ class Canaries:
         ):  # an unfit prober asks again with each batch, so that it recovers at once
             self._known = began, raw, fitness
         return fitness
+
+
+def _allowed(answers: Sequence[Result]) -> list[Result]:
+    """A canary that the guard forbids is the operator's mistake and tells nothing of the network."""
+    for answer in answers:
+        if answer.reason is Reason.BLOCKED:
+            log.error("a canary is blocked: %s", answer.message)
+    return [answer for answer in answers if answer.reason is not Reason.BLOCKED]
 
 
 def _read(raw: Sequence[Mapping[str, Any]], slot: int) -> list[Probe]:

@@ -278,3 +278,12 @@ def test_canaries_that_are_no_probes_do_not_void_a_batch(caplog: pytest.LogCaptu
         report = run(batch(raw(target.url()), canaries=({"url": 5}, {"address": "x"})))
     assert report.results[0].outcome is Outcome.UP
     assert caplog.text.count("a canary is not a probe") == 2
+
+
+def test_a_blocked_canary_does_not_void_a_batch(caplog: pytest.LogCaptureFixture) -> None:
+    canaries = ({"url": "http://10.0.0.1/"}, {"url": "http://192.168.0.1/"})
+    with serve(replies(answer())) as target:
+        report = run(batch(raw(target.url()), canaries=canaries))
+    assert report.results[0].outcome is Outcome.UP
+    assert (report.worker.canaries, report.worker.canaries_failed) == (0, 0)
+    assert caplog.text.count("a canary is blocked") == 2
