@@ -280,8 +280,13 @@ def test_a_thousand_names_on_a_hung_server_delay_nobody() -> None:
         ends = await asyncio.gather(*waiting, return_exceptions=True)
         return took, sum(isinstance(end, asyncio.CancelledError) for end in ends)
 
-    with name_server(silent) as hung, name_server({f"{NAME} A": FAR}) as quick:
-        took, cancelled = asyncio.run(run(hung, quick))
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, max(soft, 4_096)), hard))
+    try:
+        with name_server(silent) as hung, name_server({f"{NAME} A": FAR}) as quick:
+            took, cancelled = asyncio.run(run(hung, quick))
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     assert took < 2
     assert cancelled == 1_000
 
