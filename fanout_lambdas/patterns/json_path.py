@@ -24,6 +24,7 @@ _FILTER_WORK = 25  # a part of a filter expression, for each element it judges
 _MAX_FILTER_DEPTH = 20
 _KEPT = 256  # compiled paths in a process
 
+_ORDERS = frozenset({"<", "<=", ">", ">="})
 _FUNCTIONS = ("length", "count", "value")
 _TOKEN = re.compile(r"'?TOKEN_(\w+)'?")
 
@@ -39,6 +40,18 @@ class _Environment(jsonpath.JSONPathEnvironment):
             for name, function in self.function_extensions.items()
             if name in _FUNCTIONS
         }
+
+    def compare(self, left: object, operator: str, right: object) -> bool:
+        if operator in _ORDERS and (_is_boolean(left) or _is_boolean(right)):
+            # Python takes true for 1; in RFC 9535 2.3.5.2.2 booleans have no order.
+            return "=" in operator and super().compare(left, "==", right)
+        return super().compare(left, operator, right)
+
+
+def _is_boolean(operand: object) -> bool:
+    if isinstance(operand, jsonpath.NodeList):
+        return len(operand) == 1 and isinstance(operand[0].obj, bool)
+    return isinstance(operand, bool)
 
 
 _environment = _Environment(strict=True)

@@ -65,6 +65,32 @@ def test_select(path: str, expected: list[Any]) -> None:
     assert select(path, STORE) == expected
 
 
+@pytest.mark.parametrize(
+    ("condition", "expected"),
+    [
+        ("@ == 1", [1, 1.0]),
+        ("@ < 5", [1, 1.0]),
+        ("@ <= 1", [1, 1.0]),
+        ("@ >= 1", [1, 1.0, 7]),
+        ("@ > 5", [7]),
+        ("5 > @", [1, 1.0]),
+        ("@ == true", [True]),
+        ("@ <= true", [True]),
+        ("@ < true", []),
+        ("@ == '1'", ["1"]),
+        ("@ > '0'", ["1"]),
+        ("@ == null", [None]),
+        ("@ != 1", [True, False, "1", None, 7, [1], {"a": 1}]),
+        ("@.a == 1", [{"a": 1}]),
+        ("@[0]", [[1]]),
+        ("@.x == @.y", [1, True, False, 1.0, "1", None, 7, [1], {"a": 1}]),
+    ],
+)
+def test_filters_convert_nothing(condition: str, expected: list[Any]) -> None:
+    found = select(f"$[?{condition}]", [1, True, False, 1.0, "1", None, 7, [1], {"a": 1}])
+    assert json.dumps(found) == json.dumps(expected)
+
+
 def test_select_all_values_in_order() -> None:
     assert select("$..*", {"a": [1, {"b": 2}], "c": 3}) == [[1, {"b": 2}], 3, 1, {"b": 2}, 2]
     assert select("$..[*]", []) == []

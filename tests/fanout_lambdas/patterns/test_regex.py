@@ -142,6 +142,13 @@ def test_a_match_anywhere_in_a_large_text(at: int) -> None:
     assert found("é" * 1_024, b"." * 1_500 + "é".encode() * 1_024 + b"." * MIB)
 
 
+def test_a_match_across_the_end_of_a_window() -> None:
+    pattern = "x{900}y|status=ok"  # large, so that its windows are small
+    for at in range(2_000, 4_200):
+        text = b"." * at + b"status=ok" + b"." * 8_000
+        assert found(pattern, text), at
+
+
 def test_windows_do_not_move_the_anchors() -> None:
     text = b"ab" * (MIB // 2)
     assert not found("^b", text)
