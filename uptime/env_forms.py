@@ -245,9 +245,7 @@ def networks(text: str) -> tuple[str, ...]:
     try:
         AllowList.parse(",".join(parts))
     except ValueError:
-        _refuse(
-            text, "comma-separated networks, such as 10.0.0.0/8 or, for one port, 127.0.0.1/32:8081"
-        )
+        _refuse(text, "comma-separated networks, such as 10.0.0.0/8 or 127.0.0.1/32:8081")
     return tuple(parts)
 
 
