@@ -14,7 +14,7 @@ from fanout_lambdas.probe.cores import LAMBDA_MB_A_CORE
 
 PERIOD_S = 0.1
 """The kernel's default: a process may use its share at once and is frozen for the rest."""
-_ROOT = Path("/sys/fs/cgroup")
+CGROUPS = Path("/sys/fs/cgroup")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,19 +28,19 @@ class Share:
 
 
 @contextlib.contextmanager
-def held_to(cores: float) -> Iterator[Share]:
+def held_to(cores: float, *, cgroups: Path = CGROUPS) -> Iterator[Share]:
     """A share of one core; what was held is free again afterwards."""
     quota, period = int(cores * PERIOD_S * 1e6), int(PERIOD_S * 1e6)
     name = f"uptime-bench-{os.getpid()}"
     for how, parent, limits in (
-        ("cgroup v2", _ROOT, {"cpu.max": f"{quota} {period}"}),
+        ("cgroup v2", cgroups, {"cpu.max": f"{quota} {period}"}),
         (
             "cgroup v1",
-            _ROOT / "cpu",
+            cgroups / "cpu",
             {"cpu.cfs_period_us": str(period), "cpu.cfs_quota_us": str(quota)},
         ),
     ):
-        folder = _make(parent / name, limits)
+        folder = _make(parent / name, limits, version=2 if parent == cgroups else 1)
         if folder is not None:
             try:
                 yield Share(how=how, hold=lambda pid, at=folder: _enter(at, pid))  # type: ignore[misc]
@@ -50,13 +50,11 @@ def held_to(cores: float) -> Iterator[Share]:
     yield from _stop_and_go(cores)
 
 
-def _make(folder: Path, limits: dict[str, str]) -> Path | None:
+def _make(folder: Path, limits: dict[str, str], *, version: int) -> Path | None:
+    control = folder.parent / "cgroup.subtree_control"
     try:
-        control = folder.parent / "cgroup.subtree_control"
-        if control.exists() and "cpu" not in control.read_text().split():
+        if version == 2 and "cpu" not in control.read_text().split():
             control.write_text("+cpu")
-        elif not control.exists() and folder.parent == _ROOT:
-            return None
         folder.mkdir()
     except OSError:
         return None

@@ -7,10 +7,11 @@ import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
-from bench.accuracy.share import held_to
+from bench.accuracy.share import CGROUPS, held_to
 from uptime.embedded.places import PROJECT
 
 KEYS = {"in_flight", "truth_ms", "p50_error_ms", "p95_error_ms"}
@@ -39,8 +40,9 @@ def test_a_short_run_compares_spaced_starts_with_a_burst() -> None:
 BURN = "import time; t = time.monotonic()\nwhile time.monotonic() < t + 1: pass\nprint(time.process_time())"
 
 
-def test_a_held_process_gets_its_share() -> None:
-    with held_to(0.2) as share:
+@pytest.mark.parametrize("way", ["the system's", "without cgroups"])
+def test_a_held_process_gets_its_share(way: str, tmp_path: Path) -> None:
+    with held_to(0.2, cgroups=CGROUPS if way == "the system's" else tmp_path) as share:
         process = subprocess.Popen([sys.executable, "-c", BURN], stdout=subprocess.PIPE, text=True)
         share.hold(process.pid)
         said, _ = process.communicate(timeout=30)
