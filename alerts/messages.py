@@ -158,6 +158,7 @@ def _mail(story: Story) -> dict[str, str]:
         ],
         "comparisons": story.comparisons,
         "excerpt": "" if over else story.excerpt,
+        "excerpt_title": "What the job said" if story.heartbeat else "Start of the answer",
     }
     word = SUBJECTS[story.kind]
     if story.kind == Event.Kind.DEGRADED and story.reason == Reason.CERT_EXPIRY:

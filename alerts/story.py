@@ -122,7 +122,7 @@ def tell(event: Event) -> Story:
         last_good_at=incident.last_good_at if incident else None,
         confirmations=() if heartbeat else _confirmations(confirmed_by),
         comparisons=comparisons,
-        excerpt=_excerpt(evidence.get("evidence")),
+        excerpt=_excerpt(evidence.get("evidence"), end=heartbeat),
     )
 
 
@@ -151,10 +151,12 @@ def _comparisons(rows: Sequence[Mapping[str, Any]]) -> tuple[Comparison, ...]:
     )[:5]
 
 
-def _excerpt(evidence: Any) -> str:
+def _excerpt(evidence: Any, *, end: bool) -> str:
+    """The start of an answer, or the end of what a job said: its error comes last."""
     if not isinstance(evidence, Mapping):
         return ""
-    return wording.paragraph(str(evidence.get("body") or "").strip(), MAX_EXCERPT)
+    body = str(evidence.get("body") or "").strip()
+    return wording.paragraph(body[-MAX_EXCERPT:] if end else body, MAX_EXCERPT)
 
 
 def _time(slot: Any) -> datetime:

@@ -18,7 +18,7 @@ from checks.heartbeats.results import TooFast, Verdict, store_call
 from checks.models import Heartbeat, Ping, State
 from checks.pipeline.beliefs import Loaded, load_beliefs
 from clients.rate import RateLimited, take
-from fanout_lambdas.shared.contracts import Outcome, Reason
+from fanout_lambdas.shared.contracts import MAX_EVIDENCE_BODY, Outcome, Reason
 
 CALLS_A_MINUTE = 60
 """For each key: ten times what the fastest heartbeat needs."""
@@ -125,6 +125,7 @@ def _end(beat: Heartbeat, call: Call, loaded: Loaded, now: datetime) -> None:
             message=FAILED
             if call.exit_status is None
             else f"The job reported a failure (exit status {call.exit_status}).",
+            said=call.body[-MAX_EVIDENCE_BODY:].strip(),
         )
         expect_nothing(beat)
     beat.voids = 0

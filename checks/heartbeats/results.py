@@ -42,6 +42,8 @@ class Verdict:
     outcome: Outcome
     reason: Reason = Reason.NONE
     message: str = ""
+    said: str = ""
+    """What the job sent along with a failure: its evidence."""
 
     @property
     def region_id(self) -> int:
@@ -114,4 +116,5 @@ def _fresh(verdict: Verdict, slot: int) -> FreshResult:
         outcome=verdict.outcome,
         reason=verdict.reason,
         message=verdict.message,
+        document={"evidence": {"headers": [], "body": verdict.said}} if verdict.said else {},
     )

@@ -41,7 +41,7 @@ def test_a_mail_about_a_heartbeat_speaks_of_its_job(client: Client) -> None:
     failed, silent = heartbeat(client), heartbeat(client)
     for check in (failed, silent):
         call(check, at=NOON)
-    call(failed, "fail", at=NOON + MINUTE, exit_status=3)
+    call(failed, "fail", at=NOON + MINUTE, exit_status=3, body="x" * 9_000 + "\nno space left\n")
     hearing(NOON, NOON + 90 * MINUTE)
     judge_overdue(now=NOON + 65 * MINUTE)
     for check, because, message in (
@@ -53,6 +53,10 @@ def test_a_mail_about_a_heartbeat_speaks_of_its_job(client: Client) -> None:
         assert text.startswith(f"Backup is down: {because}\nExpected every hour\n\n{message}")
         assert "\nLast success: " in text
         assert "confirmed" not in text.lower()
+        assert ("What the job said\nxxx" in text and "xxx\nno space left\n" in text) is (
+            check is failed
+        )
+        assert len(text) < 1_500
 
 
 def test_a_mail_says_what_failed_since_when_and_how_it_was_confirmed(client: Client) -> None:
