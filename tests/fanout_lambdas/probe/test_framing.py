@@ -98,6 +98,10 @@ CHUNKS: dict[str, Case] = {
     "size of 64 bits, cut": down(chunks(b"fffffffffffffff\r\nhello"), Reason.PROTOCOL, CUT),
     "no line end after the data": down(chunks(b"5\r\nhello0\r\n\r\n"), Reason.PROTOCOL, INVALID),
     "longer than its size": down(chunks(b"4\r\nhello\r\n0\r\n\r\n"), Reason.PROTOCOL, INVALID),
+    "60,000": up(chunks(b"1\r\nx\r\n" * 60_000 + b"0\r\n\r\n"), size=60_000),
+    "70,000": down(
+        chunks(b"1\r\nx\r\n" * 70_000 + b"0\r\n\r\n"), Reason.PROTOCOL, "more than 65,536 chunks"
+    ),
     "endless extension": down(
         floods(chunked(b"5;"), b"x" * 65_536), Reason.PROTOCOL, "larger than 100 kB"
     ),

@@ -124,6 +124,8 @@ HEADERS: dict[str, Case] = {
     "empty name": up(has(b": b")),
     "colon alone": up(has(b":")),
     "the same 500 times": up(has(*[b"X-A: b"] * 500)),
+    "4,900": up(has(*[b"A: b"] * 4_900)),
+    "5,100": down(has(*[b"A: b"] * 5_100), Reason.PROTOCOL, "more than 5,000 header lines"),
     "90 kB": up(has(b"X-A: " + b"b" * 90_000)),
     "unclosed quotes": up(has(b'Content-Type: text/html; charset="utf-8')),
     "NUL": down(has(b"X-A: a\0b"), Reason.PROTOCOL, INVALID),
