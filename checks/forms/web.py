@@ -143,10 +143,10 @@ class WebForm(ProbedForm):
     )
     regex_absent = Patterns(label="Patterns that must not match", help_text="One on each line.")
     expected_url = forms.CharField(
-        label="Final address",
+        label="Redirects end at",
         required=False,
         max_length=2_048,
-        help_text="Where the redirects have to end.",
+        help_text="Where the last answer has to come from.",
         widget=forms.URLInput(attrs={"placeholder": "https://", **_PLAIN}),
     )
     min_body_bytes = forms.IntegerField(

@@ -9,13 +9,15 @@ from checks.models import Check
 from tests.browser.conftest import OpenPage
 from tests.conftest import Personas
 from tests.dashboard.rows import make_history, make_incident
-from tests.targets import answer, replies, serve
+from tests.nameserver import name_server
+from tests.targets import answer, authority, replies, serve
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
 PATHS = (
     *("/", "/checks/", "/incidents/", "/alerts/", "/channels/", "/checks/new/", "/channels/new/"),
     *("/keys/", "/keys/new/"),
+    *(f"/checks/new/?kind={kind}" for kind in ("tcp", "tls", "dns", "heartbeat")),
 )
 
 
@@ -60,6 +62,68 @@ def test_without_scripts_a_check_is_created_paused_and_deleted(
     check = Check.objects.for_client(personas.client).get()
     assert check.expected_status == ["200"]
     assert check.deleted_at is not None
+
+
+def test_a_check_of_each_kind_is_made_through_its_form(
+    personas: Personas, open_page: OpenPage
+) -> None:
+    page = open_page(personas.editor)
+
+    def new(kind: str, label: str, typed: str) -> None:
+        page.goto("/checks/new/")
+        page.get_by_role("link", name=kind).click()
+        page.get_by_label(label, exact=True).fill(typed)
+
+    def save(words: str) -> None:
+        page.get_by_role("button", name="Save and watch").click()
+        expect(page.locator("main .page-head")).to_contain_text(words)
+
+    result = page.get_by_role("region", name="Test result")
+    with serve(replies(b"+PONG\r\n")) as target:
+        new("TCP port", "Host and port", f"127.0.0.1:{target.port}")
+        page.get_by_text("What a good answer is").click()
+        page.get_by_label("Send").fill(r"PING\r\n\r\n")
+        page.get_by_label("Expect").fill("220 mail")
+        page.get_by_role("button", name="Test now").click()
+        expect(result).to_contain_text("What the server says")
+        expect(result).to_contain_text("Not met")
+        page.get_by_label("Expect").fill("+PONG")
+        page.get_by_role("button", name="Test now").click()
+        expect(result).to_contain_text("Answered as expected")
+        save(f"TCP port: 127.0.0.1:{target.port}")
+    with serve(replies(answer()), context=authority().context("127.0.0.1")) as secure:
+        new("TLS certificate", "Host", f"127.0.0.1:{secure.port}")
+        page.get_by_role("button", name="Test now").click()
+        expect(result).to_contain_text("Down")
+        save("TLS certificate: 127.0.0.1")
+    with name_server({"shop.test MX": ["10 mail.shop.test"]}) as server:
+        new("DNS record", "Domain name", "shop.test")
+        page.get_by_label("Record").select_option("MX")
+        page.get_by_text("Name server and time").click()
+        page.get_by_label("Name server").fill(server.place)
+        page.get_by_role("button", name="Test now").click()
+        expect(result).to_contain_text("10 mail.shop.test")
+        save("DNS record: MX shop.test")
+    new("Heartbeat", "Name", "Nightly backup")
+    expect(page.get_by_role("button", name="Test now")).to_have_count(0)
+    save("Heartbeat: Every hour")
+    expect(page.get_by_role("region", name="Address for calls")).to_contain_text("/ping/")
+    kinds = Check.objects.for_client(personas.client).values_list("kind", flat=True)
+    assert set(kinds) == {"tcp", "tls", "dns", "heartbeat"}
+
+
+def test_sign_in_asks_for_what_its_kind_needs(personas: Personas, open_page: OpenPage) -> None:
+    page = open_page(personas.editor)
+    page.goto("/checks/new/")
+    page.get_by_text("Sign-in", exact=True).click()
+    password, token = page.get_by_label("Password"), page.get_by_label("Token")
+    expect(password).to_be_hidden()
+    page.get_by_label("Sign in with").select_option("basic")
+    expect(password).to_be_visible()
+    expect(token).to_be_hidden()
+    page.get_by_label("Sign in with").select_option("bearer")
+    expect(token).to_be_visible()
+    expect(password).to_be_hidden()
 
 
 def test_an_error_is_said_and_leads_to_its_field(personas: Personas, open_page: OpenPage) -> None:
