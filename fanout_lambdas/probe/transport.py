@@ -96,24 +96,32 @@ async def _receive_head(stream: Stream, reader: HeadReader, watch: Stopwatch) ->
             head = reader.feed(b"")
 
 
-class _BodyStream(httpx.AsyncByteStream):
-    """The answer's body without its framing; closing it closes the connection."""
+class _BodyStream(httpx.AsyncByteStream, AsyncIterator[bytes]):
+    """The answer's body without its framing; closing it closes the connection.
+
+    No generator: asyncio would keep a list of them, and finish one that was left in a task."""
 
     def __init__(self, stream: Stream, body: Body, data: bytes) -> None:
         self._stream = stream
         self._body = body
         self._data = data  # what came together with the head
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        body, data = self._body, self._data
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        body = self._body
         while not body.done:
-            part = body.feed(data)
-            if part:
-                yield part
-            if not body.done:
+            data, self._data = self._data, b""
+            if not data:
                 data = await self._stream.read(READ_BYTES)
                 if not data:
                     body.close()
+                    break
+            part = body.feed(data)
+            if part:
+                return part
+        raise StopAsyncIteration
 
     async def aclose(self) -> None:
         self._stream.close()
