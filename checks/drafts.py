@@ -9,7 +9,7 @@ from typing import Any
 from django.conf import settings
 from django.core.exceptions import ValidationError
 
-from checks.masking import auth_of, headers_of, refuse_carried, unmasked
+from checks.masking import auth_of, headers_of, refuse_carried, refuse_masks, unmasked
 from checks.models import Check, Kind, Region
 from checks.targets import name_of
 from checks.validation import (
@@ -82,6 +82,7 @@ def settings_of(check: Check) -> dict[str, Any]:
 def _clean(
     client: Client, given: Mapping[str, Any], base: Mapping[str, Any], bounds: Bounds
 ) -> dict[str, Any]:
+    refuse_masks(given)
     try:
         return clean_fields(given, base=base, bounds=bounds)
     except ValidationError as error:

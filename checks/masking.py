@@ -45,7 +45,7 @@ def unmasked(check: Check, fields: Mapping[str, Any]) -> dict[str, Any]:
     found = dict(fields)
     for name in ("body", "send"):
         if found.get(name) == MASK:
-            found[name] = getattr(check, name)
+            found[name] = getattr(check, name) or MASK
     if isinstance(headers := found.get("headers"), Mapping):
         stored = _stored(check)
         found["headers"] = {
@@ -81,6 +81,20 @@ def refuse_carried(check: Check, fields: Mapping[str, Any], *, url: str) -> None
         )
         for name, is_carried in carried.items()
         if is_carried
+    }
+    if errors:
+        raise ValidationError(errors)
+
+
+def refuse_masks(fields: Mapping[str, Any]) -> None:
+    """ValidationError where a mask stands for nothing that is stored: it would be sent as it is."""
+    errors = {
+        name: ValidationError(
+            "The stars stand for a value that is not stored here. Enter it.", code="masked"
+        )
+        for name in SECRET_FIELDS & set(fields)
+        if fields[name] == MASK
+        or (isinstance(fields[name], Mapping) and MASK in fields[name].values())
     }
     if errors:
         raise ValidationError(errors)

@@ -85,7 +85,7 @@ def _form_page(request: ClientRequest, check: Check | None) -> HttpResponse:
     status = 200
     if form.is_valid():
         try:
-            if request.POST.get("do") == "test" and kind is not Kind.HEARTBEAT:
+            if request.POST.get("do") == "test":
                 result = test_now(
                     client=client,
                     actor=request.user,

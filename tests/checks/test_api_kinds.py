@@ -41,6 +41,22 @@ def test_credentials_and_texts_stay_with_their_origin(api: Api) -> None:
     assert api("PATCH", one, {**moved, "send": "PING"}).json()["send"] == "********"
 
 
+def test_stars_that_stand_for_nothing_are_refused(api: Api) -> None:
+    made = api("POST", URL, {"url": "https://example.com/", "headers": {"X-A": "s3cret"}}).json()
+    one = f"{URL}{made['id']}/"
+    for fields in (
+        {"headers": {"X-A": "********", "X-B": "********"}},
+        {"auth": {"type": "bearer", "token": "********"}},
+        {"method": "POST", "body": "********"},
+    ):
+        (name,) = fields.keys() - {"method"}
+        assert faults(api("PATCH", one, fields)) == [(name, "masked")]
+        assert faults(api("POST", URL, {"url": "https://b.test/", **fields})) == [(name, "masked")]
+    assert faults(api("POST", URL, {"kind": "tcp", "url": "b.test:443", "send": "********"})) == [
+        ("send", "masked")
+    ]
+
+
 COMMON = {"id", "name", "kind", "state", "state_since", "paused_at", "created_at", "updated_at"}
 COMMON |= {"version", "interval_s"}
 KINDS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
