@@ -19,7 +19,7 @@ from clients.api import ClientViewSet
 from clients.paging import refuse_unknown
 from clients.problems import NOT_FOUND
 
-ID = OpenApiParameter("pk", OpenApiTypes.INT, OpenApiParameter.PATH)
+ID = OpenApiParameter("id", OpenApiTypes.INT, OpenApiParameter.PATH)
 
 
 class PingSerializer(serializers.ModelSerializer[Ping]):

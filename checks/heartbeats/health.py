@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import ssl
+import time
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from functools import lru_cache
@@ -27,7 +28,8 @@ logger = logging.getLogger(__name__)
 ANSWER = "OK"
 TIMEOUT_S = 4.0
 TRIES = 2
-"""One lost packet is no deafness; jobs are told to try again too."""
+PAUSE_S = 1.0
+"""A lost packet, or a web server that starts anew, is no deafness: jobs are told to try again too."""
 LATE_S = 20
 """Two ticks and this long without a call of ours break a span: a late job does not, a machine that was off does."""
 
@@ -89,7 +91,9 @@ def deaf_since() -> datetime | None:
 def _call(url: str) -> str | None:
     """None when the address answers as it must, else what was wrong, without the key."""
     fault = ""
-    for _ in range(TRIES):
+    for attempt in range(TRIES):
+        if attempt:
+            time.sleep(PAUSE_S)
         try:
             with httpx.Client(verify=_trusted(), timeout=TIMEOUT_S, trust_env=False) as http:
                 answer = http.get(url, headers={"User-Agent": settings.USER_AGENT})
