@@ -52,7 +52,7 @@ def rotate_key(check: Check, *, actor: Actor) -> Heartbeat:
         audit.record(
             client=check.client,
             actor=actor,
-            action="check.ping_key_rotated",
+            action="check.readdressed",
             subject_kind="check",
             subject_id=check.pk,
         )

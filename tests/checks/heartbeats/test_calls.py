@@ -227,7 +227,7 @@ def test_an_unknown_deleted_or_changed_key_is_unknown() -> None:
             record_call(key, Call(kind=Ping.Kind.SUCCESS), now=NOON)
     call(check)
     assert state_of(check) == "up"
-    audit = AuditEvent.objects.for_client(check.client).get(action="check.ping_key_rotated")
+    audit = AuditEvent.objects.for_client(check.client).get(action="check.readdressed")
     assert old not in str(audit.detail)
 
 
