@@ -122,7 +122,10 @@ def _save(request: ClientRequest, form: CheckForm, check: Check | None) -> HttpR
         messages.success(request, f"{saved.name} is watched from now on.")
     else:
         saved = services.update_check(check, actor=request.user, now=now, **form.values())
-        messages.success(request, "Saved. Probes follow the change within two minutes.")
+        follows = (
+            "" if saved.kind == Kind.HEARTBEAT else " Probes follow the change within two minutes."
+        )
+        messages.success(request, f"Saved.{follows}")
     return HttpResponseRedirect(page_of(saved))
 
 
@@ -160,7 +163,12 @@ def pause(request: ClientRequest, number: int) -> HttpResponse:
 def resume(request: ClientRequest, number: int) -> HttpResponse:
     check = _check_or_404(request, number)
     services.resume_check(check, actor=request.user, now=timezone.now())
-    messages.success(request, f"{check.name} is watched again; its first result comes at once.")
+    next_one = (
+        "its next call is awaited"
+        if check.kind == Kind.HEARTBEAT
+        else "its first result comes at once"
+    )
+    messages.success(request, f"{check.name} is watched again; {next_one}.")
     return HttpResponseRedirect(page_of(check))
 
 
