@@ -94,6 +94,19 @@ def test_a_new_schedule_moves_the_deadline_and_loses_no_result(
     assert (outcomes(check), state_of(check)) == (["up", "down"], "down")
 
 
+def test_a_change_in_a_long_silence_does_not_make_it_unknown(
+    check: Check, personas: Personas
+) -> None:
+    services.update_check(check, actor=None, now=NOON, interval_s=60, grace_s=86_400)
+    call(check, at=NOON)
+    now = NOON + timedelta(hours=12)
+    services.update_check(check, actor=personas.editor, now=now, interval_s=120)
+    assert state_of(check) == "up"
+    since = Check.objects.for_client(check.client).get(pk=check.pk).state_since
+    call(check, at=now + MINUTE)
+    assert Check.objects.for_client(check.client).get(pk=check.pk).state_since == since
+
+
 @pytest.mark.parametrize(
     "fields",
     [
