@@ -12,11 +12,11 @@ from typing import Any
 from django.core.exceptions import ValidationError
 
 from checks.models import Check
+from fanout_lambdas.sealing import SECRET_FIELDS
 from fanout_lambdas.shared.netguard import ALL_SCHEMES, Blocked, parse_url
 
 MASK = "********"
 """What is shown in the place of a secret; sent back, it keeps the secret."""
-SECRET_FIELDS = frozenset({"headers", "body", "auth", "send"})
 _WORDS = {"auth": "credentials", "send": "text to send"}
 
 
@@ -92,12 +92,15 @@ def refuse_masks(fields: Mapping[str, Any]) -> None:
         name: ValidationError(
             "The stars stand for a value that is not stored here. Enter it.", code="masked"
         )
-        for name in SECRET_FIELDS & set(fields)
-        if fields[name] == MASK
-        or (isinstance(fields[name], Mapping) and MASK in fields[name].values())
+        for name in SECRET_FIELDS
+        if _holds_mask(fields.get(name))
     }
     if errors:
         raise ValidationError(errors)
+
+
+def _holds_mask(value: Any) -> bool:
+    return MASK in value.values() if isinstance(value, Mapping) else value == MASK
 
 
 def leaves_origin(old: str, new: str) -> bool:

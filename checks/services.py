@@ -18,7 +18,6 @@ from checks.drafts import settings_of, validate_change, validate_new
 from checks.first_slots import drop_waiting_slots, plan_first_slots
 from checks.heartbeats.life import begin
 from checks.heartbeats.region import heartbeat_region
-from checks.masking import SECRET_FIELDS
 from checks.models import Check, Kind, RegionState
 from checks.pipeline import life
 from checks.pipeline.beliefs import load_beliefs
@@ -26,6 +25,7 @@ from checks.validation import POLICY_FIELDS, SCHEDULE_FIELDS
 from clients import audit
 from clients.audit import Actor
 from clients.models import Client
+from fanout_lambdas.sealing import SECRET_FIELDS
 
 BELIEF_FIELDS = frozenset(POLICY_FIELDS)
 """A change of these changes what follows from the results so far."""
@@ -57,7 +57,7 @@ def update_check(check: Check, *, actor: Actor, now: datetime, **fields: Any) ->
         _lock(check)
         before = settings_of(check)
         values = validate_change(check, fields)
-        changed = audit.changes(before, values, secret=SECRET_FIELDS)
+        changed = audit.changes(before, values, secret=frozenset(SECRET_FIELDS))
         if not changed:
             return check
 

@@ -14,7 +14,7 @@ from django.db import connection
 from checks.models import Region
 from checks.models.result import REASONS
 from clients.encryption import cipher
-from fanout_lambdas.sealing import Sealer
+from fanout_lambdas.sealing import SECRET_FIELDS, Sealer
 from fanout_lambdas.shared.contracts import CheckPlan, Reason
 from fanout_lambdas.shared.slots import phase
 
@@ -52,13 +52,12 @@ _REQUEST: Final[Mapping[str, str]] = {
 }
 """The fields of the Probe contract; null, and so left out, where they equal its defaults: a tenth of the bytes."""
 _DOCUMENTS: Final = ("json", "header")
-_SECRETS: Final = ("headers", "body", "auth", "send")
-_OWN, _HEAD = 6, 6 + len(_SECRETS)
+_OWN, _HEAD = 6, 6 + len(SECRET_FIELDS)
 """How many columns the planner needs, and how many stand before the request's."""
 _CHECKS = f"""
     select c.id, c.interval_s, c.regions, c.rotate,
       coalesce(seen.total_us, 0), coalesce(seen.slow, false),
-      {", ".join(f"c.{name}" for name in _SECRETS)},
+      {", ".join(f"c.{name}" for name in SECRET_FIELDS)},
       {", ".join(_REQUEST.values())}
     from checks_check c
     join clients_client on clients_client.id = c.client_id
@@ -170,7 +169,7 @@ class _Sealing:
 
 def _open(source: _Ciphertexts) -> dict[str, Any]:
     secrets: dict[str, Any] = {}
-    for name, ciphertext in zip(_SECRETS, source, strict=True):
+    for name, ciphertext in zip(SECRET_FIELDS, source, strict=True):
         if ciphertext:
             text = cipher().decrypt(ciphertext.encode()).decode()
             secrets[name] = json.loads(text) if name in {"headers", "auth"} else text
