@@ -7,7 +7,6 @@ import asyncio
 import errno
 import os
 import socket
-import ssl
 import time
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -15,7 +14,8 @@ from typing import Any, Protocol
 from fanout_lambdas.probe import phases
 from fanout_lambdas.probe.phases import Stopwatch
 from fanout_lambdas.probe.poller import Poller, ready
-from fanout_lambdas.probe.tls import TlsContexts, UnknownName, read_certificate, rejected
+from fanout_lambdas.probe.stream import Stream, TlsStream
+from fanout_lambdas.probe.tls import TlsContexts
 from fanout_lambdas.shared.contracts import Certificate
 from fanout_lambdas.shared.guarded_connect import (
     Address,
@@ -32,7 +32,6 @@ _NO_ROUTE = frozenset(
 )
 _CONNECTED = frozenset((0, errno.EISCONN))
 _CONNECTING = frozenset((errno.EINPROGRESS, errno.EALREADY, errno.EINTR, errno.EAGAIN))
-_WOULD_BLOCK = (BlockingIOError, InterruptedError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 _TLS_SCHEMES = frozenset(("https", "tls"))
 
 
@@ -80,11 +79,15 @@ class Connector:
         addresses = await self._addresses(target, flight.family)
         watch.enter(phases.CONNECT)
         sock = await self._connect(addresses, flight)
-        stream = Stream(sock, self.poller)
-        if target.scheme in _TLS_SCHEMES:
-            watch.enter(phases.TLS)
-            context = self._contexts.get(verify=flight.verify_tls, http=flight.http)
-            await stream.start_tls(context, flight)
+        if target.scheme not in _TLS_SCHEMES:
+            return Stream(sock, self.poller)
+        watch.enter(phases.TLS)
+        context = self._contexts.get(verify=flight.verify_tls, http=flight.http)
+        stream = TlsStream(sock, self.poller)
+        try:
+            await stream.handshake(context, target.host, speaks_first=flight.http)
+        finally:
+            flight.certificate = stream.certificate
         return stream
 
     async def _addresses(self, target: Target, family: str) -> list[Address]:
@@ -146,66 +149,6 @@ class Connector:
     def _drop(self, sock: socket.socket) -> None:
         self.poller.forget(sock.fileno())
         sock.close()
-
-
-class Stream:
-    """A plain or TLS connection whose waits are the poller's; the deadline is the run's."""
-
-    __slots__ = ("_poller", "_sock")
-
-    def __init__(self, sock: socket.socket, poller: Poller) -> None:
-        self._sock = sock
-        self._poller = poller
-
-    async def start_tls(self, context: ssl.SSLContext, flight: Flight) -> None:
-        """The handshake; closes the connection when it fails."""
-        host = flight.target.host
-        try:
-            sock = context.wrap_socket(
-                self._sock, server_hostname=host, do_handshake_on_connect=False
-            )
-            self._sock = sock
-            while True:
-                try:
-                    sock.do_handshake()
-                    break
-                except _WOULD_BLOCK:
-                    await ready()
-            der = sock.getpeercert(True)
-            flight.certificate = read_certificate(der) if der else None
-        except ssl.SSLCertVerificationError as error:
-            failure = rejected(error, sock, host, time.time())
-            flight.certificate = failure.certificate
-            self.close()
-            raise failure from error
-        except BaseException as error:
-            self.close()
-            if isinstance(error, ssl.SSLError) and error.reason == "TLSV1_UNRECOGNIZED_NAME":
-                raise UnknownName(f"The server does not know the name {host}.") from error
-            raise
-
-    async def read(self, max_bytes: int) -> bytes:
-        """The next bytes, none at the end. A TLS peer may end without saying so, as many do."""
-        while True:
-            try:
-                data = self._sock.recv(max_bytes)
-            except _WOULD_BLOCK:
-                await ready()
-            else:
-                await self._poller.share()
-                return data
-
-    async def write(self, data: bytes) -> None:
-        view = memoryview(data)
-        while view:
-            try:
-                view = view[self._sock.send(view) :]
-            except _WOULD_BLOCK:
-                await ready()
-
-    def close(self) -> None:
-        self._poller.forget(self._sock.fileno())
-        self._sock.close()
 
 
 def _peer(sock: socket.socket) -> tuple[Any, ...] | None:

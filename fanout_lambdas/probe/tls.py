@@ -95,10 +95,10 @@ def _read_once(der: bytes) -> Certificate | None:
 
 
 def rejected(
-    error: ssl.SSLCertVerificationError, sock: ssl.SSLSocket, host: str, now: float
+    error: ssl.SSLCertVerificationError, tls: ssl.SSLObject, host: str, now: float
 ) -> CertificateRejected:
     """What is wrong with the certificate, in words a person understands."""
-    der = _unverified_leaf(sock)
+    der = _unverified_leaf(tls)
     certificate = read_certificate(der) if der else None
     code = error.verify_code
     # An expired certificate is said to be expired also where OpenSSL met another fault first: renewing it is
@@ -130,9 +130,9 @@ def days_left(certificate: Certificate, now: float) -> int:
     return int((certificate.not_after - now) // 86_400)
 
 
-def _unverified_leaf(sock: ssl.SSLSocket) -> bytes | None:
+def _unverified_leaf(tls: ssl.SSLObject) -> bytes | None:
     """The certificate of a failed handshake; the interpreter has no public door to it."""
-    inner: Any = getattr(sock, "_sslobj", None)
+    inner: Any = getattr(tls, "_sslobj", None)
     try:
         chain = inner.get_unverified_chain()
         leaf = chain[0] if chain else None

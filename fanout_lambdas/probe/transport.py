@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 import httpx
 
 from fanout_lambdas.probe import phases
-from fanout_lambdas.probe.connection import Connector, Flight, Stream
+from fanout_lambdas.probe.connection import Connector, Flight
 from fanout_lambdas.probe.framing import (
     BadAnswer,
     Body,
@@ -20,6 +20,7 @@ from fanout_lambdas.probe.framing import (
     request_head,
 )
 from fanout_lambdas.probe.phases import Stopwatch
+from fanout_lambdas.probe.stream import Stream
 
 MAX_INFORMATIONAL = 20
 READ_BYTES = 32 * 1024  # small enough that the costliest content of one read holds up nobody
