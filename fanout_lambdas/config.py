@@ -14,7 +14,7 @@ from fanout_lambdas.shared.netguard import NOTHING_ALLOWED, AllowList
 T = TypeVar("T")
 
 PRODUCT = "Uptime/1.0"
-# Bounds memory (72 MB at 500 over TLS). What keeps times honest is the pace of starts: on the CPU of 512 MB,
+# Bounds memory (65 MB at 500 over TLS). What keeps times honest is the pace of starts: on the CPU of 512 MB,
 # 100 TLS probes at once are under 20 ms off at p95 with any limit, and 350 ms and more without it (bench.accuracy).
 DEFAULT_IN_FLIGHT = 500
 
