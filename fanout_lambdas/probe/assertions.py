@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 from fanout_lambdas.patterns import compile_regex
 from fanout_lambdas.patterns.limits import Allowance, OutOfTime
@@ -24,8 +24,7 @@ _SHOWN = 200
 _WITHOUT_BODY = frozenset({204, 304})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class Answer(NamedTuple):
     """The last answer of a chain, as assertions see it: its decoded body, the charset its
     Content-Type names, and its header lines in their order, names in any case."""
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from fanout_lambdas.shared.contracts import ContractError, Probe, Reason, Result
 
@@ -15,8 +14,7 @@ log = logging.getLogger(__name__)
 GOOD_FOR_S = 10.0  # batches that follow each other closely share a good verdict
 
 
-@dataclass(frozen=True, slots=True)
-class Fitness:
+class Fitness(NamedTuple):
     """How many canaries were asked and how many failed."""
 
     asked: int = 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 
 from fanout_lambdas.probe.attempt import Attempt
 from fanout_lambdas.probe.connection import Connector, Flight
@@ -15,22 +14,22 @@ from fanout_lambdas.shared.netguard import Guard
 _KIND = "certificate"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class CertificateProber:
     """Probes of kind "tls". Nothing is sent beyond the handshake.
 
     Without `verify_tls` neither chain nor name are verified; the dates always are.
     """
 
-    connector: Connector
-    guard: Guard
+    def __init__(self, *, connector: Connector, guard: Guard) -> None:
+        self._connector = connector
+        self._guard = guard
 
     async def probe(self, probe: Probe, *, lag_us: int = 0) -> Result:
         """Never raises (except when cancelled) and never outlives the probe's timeout."""
         attempt, least = Attempt(probe=probe, lag_us=lag_us), probe.cert_min_days or 0
         try:
-            flight = attempt.fly(self.guard.check_url(probe.url, kind=probe.kind))
-            await self.connector.poller.run(self._shake_hands(flight), probe.timeout_ms / 1_000)
+            flight = attempt.fly(self._guard.check_url(probe.url, kind=probe.kind))
+            await self._connector.poller.run(self._shake_hands(flight), probe.timeout_ms / 1_000)
             total_us = attempt.watch.total_us()
             end = lasting(_KIND, least, flight.certificate, time.time())
             return attempt.judged((end, *latency(probe, total_us)), total_us=total_us)
@@ -42,5 +41,5 @@ class CertificateProber:
             return attempt.failed(error)
 
     async def _shake_hands(self, flight: Flight) -> None:
-        stream = await self.connector.open(flight)
+        stream = await self._connector.open(flight)
         stream.close()

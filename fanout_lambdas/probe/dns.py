@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from fanout_lambdas.probe.asking import NoAnswer
@@ -31,13 +30,13 @@ if TYPE_CHECKING:
 _EDNS_UNKNOWN = frozenset((FORMERR, NOTIMP))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class DnsProber:
     """Probes of kind "dns". The tenant's own name server goes through the guard; without one the
     operator's are asked."""
 
-    guard: Guard
-    resolver: Resolver
+    def __init__(self, *, guard: Guard, resolver: Resolver) -> None:
+        self._guard = guard
+        self._resolver = resolver
 
     async def probe(self, probe: Probe, *, lag_us: int = 0) -> Result:
         """Never raises (except when cancelled) and never outlives the probe's timeout."""
@@ -46,7 +45,7 @@ class DnsProber:
 
         attempt = Attempt(probe=probe, lag_us=lag_us)
         try:
-            name = self.guard.check_url(probe.url, kind="dns").host
+            name = self._guard.check_url(probe.url, kind="dns").host
             question = dns_records.encode_question(name, probe.record_type)
             attempt.watch.enter(DNS)
             async with asyncio.timeout(probe.timeout_ms / 1_000):
@@ -76,19 +75,19 @@ class DnsProber:
         probe = attempt.probe
         if probe.name_server is None:
             return ()  # the operator's
-        target = self.guard.check_name_server(probe.name_server)
+        target = self._guard.check_name_server(probe.name_server)
         attempt.fly(target)
         if target.is_literal:
-            found = literal(target, self.guard, probe.family)
+            found = literal(target, self._guard, probe.family)
         else:
-            addresses = await self.resolver.resolve(target, probe.family)
-            found = permitted(addresses, target, self.guard)
+            addresses = await self._resolver.resolve(target, probe.family)
+            found = permitted(addresses, target, self._guard)
         return [NameServer(address.ip, address.port) for address in found]
 
     async def _ask(
         self, attempt: Attempt, name: str, question: bytes, servers: Sequence[NameServer]
     ) -> bytes:
-        with self.resolver.ask([question], servers) as asking:
+        with self._resolver.ask([question], servers) as asking:
             while (reply := asking.replies[0]) is None:
                 await asking.news()
             source = asking.sources[0]

@@ -6,8 +6,8 @@ from __future__ import annotations
 import socket
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 A, CNAME, AAAA = 1, 5, 28
 FAMILY_OF = {A: socket.AF_INET, AAAA: socket.AF_INET6}
@@ -31,8 +31,7 @@ class BadMessage(ValueError):
     """The message cannot be read to its end."""
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """What one answer says about one name. `alias` is the last name of a CNAME chain, "" without
     one; `circular`, where the chain comes back to itself or does not end."""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 MAX_HEAD_BYTES = 100 * 1024  # status line and headers; also the trailers, and one chunk's size line
 MAX_FIELDS = 5_000  # header lines of one answer, as curl has it
@@ -43,8 +43,7 @@ class TooLong(BadAnswer):
         super().__init__(f"The answer's {what} larger than {MAX_HEAD_BYTES // 1024} kB.")
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
+class Head(NamedTuple):
     """Status line and headers of one answer, an informational one or the last."""
 
     http_status: int

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import socket
-from dataclasses import dataclass
 from ipaddress import ip_address
+from typing import NamedTuple
 
 PORT = 53
 
 
-@dataclass(frozen=True, slots=True)
-class NameServer:
+class NameServer(NamedTuple):
     ip: str
     port: int = PORT
 

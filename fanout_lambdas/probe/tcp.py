@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from fanout_lambdas.probe import phases
 from fanout_lambdas.probe.attempt import Attempt
 from fanout_lambdas.probe.connection import Connector
@@ -18,21 +16,21 @@ MAX_RECEIVED = 64 * 1024  # what is expected has to stand within so many bytes
 _READ_BYTES = 16 * 1024
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class TcpProber:
     """Probes of kind "tcp". Without `send` and `expect` a connection that stands is enough; with
     `expect` the answer is read until it is found, or to its end, to 64 kB, or to the deadline."""
 
-    connector: Connector
-    guard: Guard
+    def __init__(self, *, connector: Connector, guard: Guard) -> None:
+        self._connector = connector
+        self._guard = guard
 
     async def probe(self, probe: Probe, *, lag_us: int = 0) -> Result:
         """Never raises (except when cancelled) and never outlives the probe's timeout."""
         attempt = Attempt(probe=probe, lag_us=lag_us)
         try:
-            target = self.guard.check_url(probe.url, kind=probe.kind, sends=bool(probe.send))
+            target = self._guard.check_url(probe.url, kind=probe.kind, sends=bool(probe.send))
             talk = self._talk(attempt, target)
-            await self.connector.poller.run(talk, probe.timeout_ms / 1_000)
+            await self._connector.poller.run(talk, probe.timeout_ms / 1_000)
         except TimeoutError as error:
             # Something came, only not what was expected: that says more than "timed out".
             if not attempt.received:
@@ -47,7 +45,7 @@ class TcpProber:
 
     async def _talk(self, attempt: Attempt, target: Target) -> None:
         probe, watch = attempt.probe, attempt.watch
-        stream = await self.connector.open(attempt.fly(target))
+        stream = await self._connector.open(attempt.fly(target))
         try:
             if probe.send:
                 watch.enter(phases.SEND)

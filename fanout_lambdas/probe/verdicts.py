@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 from fanout_lambdas.probe.tls import days_left, shown_date
 from fanout_lambdas.shared.contracts import Assertion, Certificate, Outcome, Probe, Reason
@@ -12,8 +12,7 @@ from fanout_lambdas.shared.contracts import Assertion, Certificate, Outcome, Pro
 _SHOWN = 200
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
+class Verdict(NamedTuple):
     """An assertion's result and, where it failed, what that makes of the probe."""
 
     assertion: Assertion

@@ -6,9 +6,8 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from dataclasses import dataclass
 from queue import Empty, Queue
-from typing import Any
+from typing import Any, NamedTuple
 
 from fanout_lambdas.shared.netguard import Blocked, Guard, Target
 
@@ -20,8 +19,7 @@ class Unresolved(OSError):
     """The name has no usable address; the message is for people."""
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
+class Address(NamedTuple):
     """One address that passed the guard."""
 
     family: socket.AddressFamily
