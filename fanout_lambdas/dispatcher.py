@@ -20,7 +20,8 @@ from fanout_lambdas.objectstore import (
     snapshot_key,
 )
 from fanout_lambdas.planning import BATCHED, Topology, plan_batches, tiers, with_tier
-from fanout_lambdas.shared.contracts import Batch, DispatchReport, Fields, Snapshot
+from fanout_lambdas.shared.contracts import Batch, Fields
+from fanout_lambdas.shared.contracts.snapshot import DispatchReport, Snapshot
 from fanout_lambdas.shared.slots import MINUTE_S
 
 log = logging.getLogger(__name__)

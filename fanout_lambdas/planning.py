@@ -8,7 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
-from fanout_lambdas.shared.contracts import EXTRA_BATCHES_FROM, Batch, CheckPlan, Snapshot
+from fanout_lambdas.shared.contracts import EXTRA_BATCHES_FROM, Batch
+from fanout_lambdas.shared.contracts.snapshot import CheckPlan, Snapshot
 from fanout_lambdas.shared.slots import MINUTE_S, minute_of
 
 ANSWER_WITHIN_S = 60  # a result stored later than this after its slot counts as late

@@ -16,7 +16,8 @@ from checks.pipeline.slots import marker, take_slots
 from checks.pipeline.snapshot import load_snapshot
 from fanout_lambdas.objectstore import NoSuchObject, ObjectStore, dispatch_key
 from fanout_lambdas.planning import ANSWER_WITHIN_S, due_slots
-from fanout_lambdas.shared.contracts import ContractError, DispatchReport, Outcome, Snapshot
+from fanout_lambdas.shared.contracts import ContractError, Outcome
+from fanout_lambdas.shared.contracts.snapshot import DispatchReport, Snapshot
 from fanout_lambdas.shared.slots import MINUTE_S, minute_of
 
 logger = logging.getLogger(__name__)

@@ -15,7 +15,8 @@ from checks.models import Region
 from checks.models.result import REASONS
 from clients.encryption import cipher
 from fanout_lambdas.sealing import SECRET_FIELDS, Sealer
-from fanout_lambdas.shared.contracts import CheckPlan, Reason
+from fanout_lambdas.shared.contracts import Reason
+from fanout_lambdas.shared.contracts.snapshot import CheckPlan
 from fanout_lambdas.shared.slots import phase
 
 logger = logging.getLogger(__name__)

@@ -24,7 +24,7 @@ from fanout_lambdas.objectstore import (
     snapshot_key,
 )
 from fanout_lambdas.planning import PRESETS, Topology, plan_batches
-from fanout_lambdas.shared.contracts import Snapshot
+from fanout_lambdas.shared.contracts.snapshot import Snapshot
 
 _LOCK = 0x736E6170
 

@@ -21,14 +21,12 @@ from fanout_lambdas.probe.run import ProbeEngine
 from fanout_lambdas.sealing import Sealer, new_key
 from fanout_lambdas.shared.contracts import (
     Batch,
-    CheckPlan,
     ContractError,
-    DispatchReport,
     Outcome,
     Reason,
     ResultBatch,
-    Snapshot,
 )
+from fanout_lambdas.shared.contracts.snapshot import CheckPlan, DispatchReport, Snapshot
 from fanout_lambdas.shared.netguard import AllowList, Guard
 from fanout_lambdas.shared.slots import phase
 from fanout_lambdas.triggerer import multiply

@@ -25,7 +25,8 @@ from fanout_lambdas.planning import (
     tiers,
     with_tier,
 )
-from fanout_lambdas.shared.contracts import Batch, CheckPlan, Probe, Snapshot
+from fanout_lambdas.shared.contracts import Batch, Probe
+from fanout_lambdas.shared.contracts.snapshot import CheckPlan, Snapshot
 from fanout_lambdas.shared.slots import INTERVALS_S, phase, slots_between
 
 MINUTE = 1_795_409_160

@@ -1,4 +1,8 @@
-"""The JSON contracts between the parts, version 1; golden files under tests/fixtures/contracts."""
+"""The JSON contracts between the parts, version 1; golden files under tests/fixtures/contracts.
+
+What every part speaks stands here. Snapshots stand in `contracts.snapshot` alone: a worker, whose every
+cold start is paid for, reads none.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +38,6 @@ from fanout_lambdas.shared.contracts.result import (
     Refusal,
     Result,
 )
-from fanout_lambdas.shared.contracts.snapshot import CheckPlan, DispatchReport, Snapshot
 from fanout_lambdas.shared.contracts.words import (
     MAX_BODY_BYTES,
     MAX_DECODED_BYTES,
@@ -88,9 +91,7 @@ __all__ = [
     "Auth",
     "Batch",
     "Certificate",
-    "CheckPlan",
     "ContractError",
-    "DispatchReport",
     "Evidence",
     "Fields",
     "HeaderRule",
@@ -106,7 +107,6 @@ __all__ = [
     "Refusal",
     "Result",
     "ResultBatch",
-    "Snapshot",
     "Spooled",
     "WorkerFigures",
     "decode",

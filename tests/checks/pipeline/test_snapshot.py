@@ -18,7 +18,8 @@ from checks.pipeline.snapshot import take_snapshot
 from fanout_lambdas.objectstore import ObjectStore, snapshot_key
 from fanout_lambdas.planning import BATCHED, plan_batches
 from fanout_lambdas.sealing import Sealer, new_key
-from fanout_lambdas.shared.contracts import Outcome, Probe, Reason, Snapshot
+from fanout_lambdas.shared.contracts import Outcome, Probe, Reason
+from fanout_lambdas.shared.contracts.snapshot import Snapshot
 from tests.checks.pipeline.fleet import MINUTE, at, check, client
 from tests.regions import local_region
 

@@ -15,7 +15,8 @@ from checks.pipeline.snapshot import take_snapshot
 from checks.pipeline.watch import watch
 from fanout_lambdas.objectstore import ObjectStore, dispatch_key
 from fanout_lambdas.planning import BATCHED, plan_batches
-from fanout_lambdas.shared.contracts import Batch, DispatchReport, Outcome, Snapshot
+from fanout_lambdas.shared.contracts import Batch, Outcome
+from fanout_lambdas.shared.contracts.snapshot import DispatchReport, Snapshot
 from tests.checks.pipeline.fleet import MINUTE, at, batch, check, client, result, slot_of
 from tests.regions import local_region
 

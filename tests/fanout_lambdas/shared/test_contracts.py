@@ -16,13 +16,10 @@ from hypothesis import strategies as st
 from fanout_lambdas.shared.contracts import (
     MAX_DECODED_BYTES,
     Batch,
-    CheckPlan,
     ContractError,
-    DispatchReport,
     Outcome,
     Probe,
     Reason,
-    Snapshot,
     Spooled,
     decode,
     encode,
@@ -30,6 +27,7 @@ from fanout_lambdas.shared.contracts import (
     parse_result_batch,
     unpack,
 )
+from fanout_lambdas.shared.contracts.snapshot import CheckPlan, DispatchReport, Snapshot
 
 GOLDEN = Path(__file__).parents[2] / "fixtures" / "contracts" / "v1"
 
