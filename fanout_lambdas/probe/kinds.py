@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from fanout_lambdas.probe.certificate import CertificateProber
 from fanout_lambdas.probe.connection import Connector
@@ -23,8 +22,7 @@ class Prober(Protocol):
         """Never raises (except when cancelled) and never outlives the probe's timeout."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Kit:
+class Kit(NamedTuple):
     """What the probers of one process share."""
 
     guard: Guard

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import subprocess
 import sys
 
@@ -30,6 +31,31 @@ own = {name.split(".")[0] for name in sys.modules} - set(sys.stdlib_module_names
 print(sorted(name for name in own if not name.startswith(("_", "sitecustomize"))))
 """
 
+WORKER = """
+import sys
+import fanout_lambdas.worker
+print(*sorted(set(sys.argv[1:]) & {name for name, module in sys.modules.items() if module}))
+"""
+
+# Each is installed where the tests run. What a cold start loads is billed, and every worker begins with one.
+LATER = (
+    "boto3",  # the object store in S3
+    "botocore",
+    "click",  # httpx's command line
+    "cryptography",  # with the engine, and with sealed secrets
+    "django",
+    "dns",  # checks of kind "dns"
+    "fanout_lambdas.dispatcher",
+    "fanout_lambdas.planning",
+    "fanout_lambdas.shared.contracts.snapshot",
+    "html.entities",  # evidence of a probe with secrets
+    "httpcore",  # with the reporter
+    "jsonpath",  # JSON assertions
+    "psycopg",
+    "re2",  # regex assertions
+    "rich",
+)
+
 
 def run(program: str, *arguments: str) -> str:
     done = subprocess.run(
@@ -45,3 +71,11 @@ def test_every_module_loads_without_the_web_application() -> None:
 
 def test_shared_and_planning_need_the_standard_library_alone() -> None:
     assert run(SHARED) == "['fanout_lambdas']"
+
+
+def test_a_worker_starts_without_what_its_first_probe_may_not_need() -> None:
+    for name in LATER:
+        assert importlib.util.find_spec(name), (
+            f"{name} is not installed: the test would see nothing"
+        )
+    assert run(WORKER, *LATER, "httpx") == "httpx"
