@@ -18,6 +18,7 @@ _CHARSETS |= {"iso2022_jp", "tis-620", "cp437", "cp850", "cp866", "cp874", "cp93
 _NEEDS_TEXT = frozenset({"utf-16", "utf-32", "iso2022_jp"})
 _AS_IT_IS = frozenset({"utf-8", "ascii"})
 _BOM = codecs.BOM_UTF8
+_UNREAD: Any = object()
 
 MAX_CONTAINERS = 100_000  # objects and arrays; as Python objects they take some 25 MB
 
@@ -46,7 +47,7 @@ class Content:
         self._charset = charset_of(charset)
         self._text: str | None = None
         self._utf8: bytes | None = None
-        self._json: Any = self  # nothing in a document is this object
+        self._json: Any = _UNREAD
 
     def holds(self, word: str) -> bool:
         """Whether the word stands anywhere, letter by letter."""
@@ -70,10 +71,10 @@ class Content:
 
     def json(self) -> Any:
         """The JSON document; of a name that stands twice in an object the last counts. Raises NotJson."""
-        if self._json is self:
+        if self._json is _UNREAD:
             self._json = self._parsed()
         if isinstance(self._json, NotJson):
-            raise self._json
+            raise NotJson(*self._json.args)  # its own: one that was raised knows this object
         return self._json
 
     def _parsed(self) -> Any:

@@ -116,21 +116,25 @@ class _Run:
     def expire(self) -> None:
         """Its deadline has come."""
         self._stop_waiting()
-        self.step(_Expired())
+        self.step(expired=True)
 
     def end(self) -> None:
         """Nobody waits for its outcome any more."""
         self._stop_waiting()
+        self._listening = False
         self._coroutine.close()
+        # An error knows the frames it came through, and these know this run: without the cycle all that a
+        # failed probe holds is freed at once.
+        del self.outcome
 
-    def step(self, error: BaseException | None = None) -> None:
+    def step(self, *, expired: bool = False) -> None:
         if self.outcome.done():  # its caller was cancelled
             return
         self._listening = False
         self._awaited = self._soon = None
         self._poller.begin(self)
         try:
-            waits_for = self._coroutine.throw(error) if error else self._coroutine.send(None)
+            waits_for = self._coroutine.throw(_Expired) if expired else self._coroutine.send(None)
         except StopIteration as stop:
             self.outcome.set_result(stop.value)
         except _Expired:
@@ -140,7 +144,7 @@ class _Run:
         except Exception as failure:
             self.outcome.set_exception(failure)
         else:
-            if error:  # it wants to wait after its deadline
+            if expired:  # it wants to wait after its deadline
                 self.outcome.set_exception(TimeoutError())
             elif waits_for is _EVENT:
                 self._listening = True
@@ -155,13 +159,14 @@ class _Run:
 
     def _stop_waiting(self) -> None:
         if self._awaited is not None:
-            self._awaited.remove_done_callback(self._resume)
             self._awaited.cancel()
+            self._awaited = None
         if self._soon is not None:
             self._soon.cancel()
 
     def _resume(self, awaited: asyncio.Future[Any]) -> None:
-        self.step()
+        if awaited is self._awaited:
+            self.step()
 
 
 @types.coroutine

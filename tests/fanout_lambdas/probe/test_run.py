@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import json
 import logging
 import socket
@@ -123,6 +124,40 @@ def test_a_cancelled_batch_gives_its_places_back() -> None:
     with serve(gate.script) as target:
         report = asyncio.run(once())
     assert [result.outcome for result in report.results] == [Outcome.UP] * 9
+
+
+# --- memory
+
+
+def test_an_answer_is_freed_with_its_probe() -> None:
+    """Bodies are large: none waits for the collector of cycles."""
+
+    async def left_behind() -> set[str]:
+        async with engine() as probes:
+            document = batch(
+                raw(target.url(), 1, keyword=["hello"], json=[{"path": "$.a", "op": "exists"}]),
+                raw(target.url(), 2, keyword=["missing"], regex=["h.llo"]),
+                raw(target.url(), 3, max_body_bytes=1),
+            )
+            await probes.run(document)
+            gc.collect()
+            gc.disable()
+            try:
+                report = await probes.run(document)
+                assert len(report.results) == 3
+                gc.set_debug(gc.DEBUG_SAVEALL)
+                gc.collect()
+                return {type(each).__qualname__ for each in gc.garbage if is_ours(each)}
+            finally:
+                gc.set_debug(0)
+                gc.garbage.clear()
+                gc.enable()
+
+    def is_ours(thing: object) -> bool:
+        return type(thing).__module__.startswith("fanout_lambdas.")
+
+    with serve(replies(answer())) as target:
+        assert asyncio.run(left_behind()) == set()
 
 
 # --- kinds
