@@ -15,18 +15,23 @@ from uptime.embedded.places import PROJECT
 _TIMED = """
 from time import perf_counter as now
 began = now()
-import fanout_lambdas.worker
+import {}
 print((now() - began) * 1000)
 """
+_WORKER = _TIMED.format("fanout_lambdas.worker")
+# What the worker cannot do without, imported as the worker does it: without httpx's command line.
+_GIVEN = _TIMED.format("fanout_lambdas.probe, asyncio, ssl, httpx")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImportTime:
-    """Medians in ms: the import alone, and a whole process that does nothing else, with and without it."""
+    """Medians in ms: the import alone, that of asyncio, ssl and httpx alone, and a whole process that does nothing
+    else, with and without the worker."""
 
     import_ms: float
     low_ms: float
     high_ms: float
+    given_ms: float
     process_ms: float
     bare_ms: float
 
@@ -42,18 +47,21 @@ def measure_import(repetitions: int) -> ImportTime:
 
 
 def _measured(repetitions: int, environment: dict[str, str]) -> ImportTime:
-    inside, whole, bare = [], [], []
+    inside, given, whole, bare = [], [], [], []
     for turn in range(repetitions + 1):
-        wall, said = _timed(_TIMED, environment)
+        wall, said = _timed(_WORKER, environment)
+        _, said_given = _timed(_GIVEN, environment)
         without, _ = _timed("pass", environment)
         if turn:
             inside.append(float(said))
+            given.append(float(said_given))
             whole.append(wall)
             bare.append(without)
     return ImportTime(
         import_ms=median(inside),
         low_ms=min(inside),
         high_ms=max(inside),
+        given_ms=median(given),
         process_ms=median(whole),
         bare_ms=median(bare),
     )
