@@ -7,7 +7,8 @@ import asyncio
 import select
 import time
 import types
-from collections.abc import Coroutine, Generator
+from collections.abc import Callable, Coroutine, Generator
+from functools import partial
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -31,6 +32,7 @@ class Poller:
         self._epoll = select.epoll()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._runs: dict[int, _Run] = {}
+        self._deadlines: dict[float, _Deadlines] = {}
         self._began = 0.0  # when the current run took up again
         self.current: _Run | None = None
 
@@ -45,13 +47,17 @@ class Poller:
             self._loop = loop
             loop.add_reader(self._epoll.fileno(), self._poll)
         run = _Run(self, coroutine, loop)
-        timer = loop.call_later(timeout_s, run.expire)
+        deadlines = self._deadlines.get(timeout_s)
+        if deadlines is None:
+            deadlines = _Deadlines(loop, timeout_s, partial(self._deadlines.pop, timeout_s))
+            self._deadlines[timeout_s] = deadlines
+        deadlines.add(run)
         run.step()
         try:
             result: T = await run.outcome
             return result
         finally:
-            timer.cancel()
+            deadlines.remove(run)
             run.end()
 
     def watch(self, number: int) -> None:
@@ -167,6 +173,39 @@ class _Run:
     def _resume(self, awaited: asyncio.Future[Any]) -> None:
         if awaited is self._awaited:
             self.step()
+
+
+class _Deadlines:
+    """The runs of one timeout: they come to their deadlines in the order they began, so one timer
+    serves all of them. Nearly all end long before, and leave it alone."""
+
+    __slots__ = ("_at", "_loop", "_over", "_timeout_s")
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, timeout_s: float, over: Callable[[], object]
+    ) -> None:
+        """`over` is called when the last run has gone."""
+        self._loop = loop
+        self._timeout_s = timeout_s
+        self._over = over
+        self._at: dict[_Run, float] = {}
+        loop.call_later(timeout_s, self._look)
+
+    def add(self, run: _Run) -> None:
+        self._at[run] = self._loop.time() + self._timeout_s
+
+    def remove(self, run: _Run) -> None:
+        self._at.pop(run, None)
+
+    def _look(self) -> None:
+        now = self._loop.time()
+        for run in [run for run, at in self._at.items() if at <= now]:
+            del self._at[run]
+            run.expire()
+        if self._at:
+            self._loop.call_at(next(iter(self._at.values())), self._look)
+        else:
+            self._over()
 
 
 @types.coroutine
