@@ -23,9 +23,9 @@ from checks.pipeline.ingest import WrongRegion, ingest_batch
 from fanout_lambdas.shared.contracts import (
     MAX_WIRE_BYTES,
     ContractError,
-    parse_result_batch,
     unpack,
 )
+from fanout_lambdas.shared.contracts.parsed_batch import parse_result_batch
 from fanout_lambdas.shared.signing import (
     SignatureError,
     SignatureMissing,

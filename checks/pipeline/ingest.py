@@ -22,12 +22,11 @@ from checks.state import is_refused
 from fanout_lambdas.planning import ANSWER_WITHIN_S
 from fanout_lambdas.shared.contracts import (
     EXTRA_BATCHES_FROM,
-    ItemError,
     Outcome,
-    ParsedBatch,
     Result,
     ResultBatch,
 )
+from fanout_lambdas.shared.contracts.parsed_batch import ItemError, ParsedBatch
 from fanout_lambdas.shared.slots import minute_of
 
 ROLLED_AFTER = timedelta(minutes=5)

@@ -11,7 +11,8 @@ from django.db import InterfaceError, OperationalError
 from checks.models import IngestKey
 from checks.pipeline.ingest import WrongRegion, ingest_batch
 from fanout_lambdas.objectstore import SPOOL, NoSuchObject, ObjectStore
-from fanout_lambdas.shared.contracts import ContractError, Spooled, parse_result_batch, unpack
+from fanout_lambdas.shared.contracts import ContractError, Spooled, unpack
+from fanout_lambdas.shared.contracts.parsed_batch import parse_result_batch
 from fanout_lambdas.shared.signing import SignatureError, key_id_of, verify
 
 logger = logging.getLogger(__name__)

@@ -16,7 +16,8 @@ from fanout_lambdas.config import (
     user_agent,
 )
 from fanout_lambdas.sealing import Sealer, new_key
-from fanout_lambdas.shared.contracts import Batch, Outcome, parse_result_batch, unpack
+from fanout_lambdas.shared.contracts import Batch, Outcome, unpack
+from fanout_lambdas.shared.contracts.parsed_batch import parse_result_batch
 from fanout_lambdas.shared.signing import verify
 from tests.nameserver import name_server
 from tests.targets import answer, receive, replies, serve

@@ -18,9 +18,9 @@ from fanout_lambdas.shared.contracts import (
     Result,
     ResultBatch,
     Spooled,
-    parse_result_batch,
     unpack,
 )
+from fanout_lambdas.shared.contracts.parsed_batch import parse_result_batch
 from fanout_lambdas.shared.signing import SignatureStale, verify
 from tests.targets import free_port, receive
 

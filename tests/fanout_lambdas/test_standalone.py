@@ -47,6 +47,7 @@ LATER = (
     "dns",  # checks of kind "dns"
     "fanout_lambdas.dispatcher",
     "fanout_lambdas.planning",
+    "fanout_lambdas.shared.contracts.parsed_batch",
     "fanout_lambdas.shared.contracts.snapshot",
     "html.entities",  # evidence of a probe with secrets
     "httpcore",  # with the reporter

@@ -18,7 +18,8 @@ from checks.pipeline.snapshot import take_snapshot
 from checks.pipeline.watch import watch
 from checks.regions import ensure_local_region
 from fanout_lambdas.objectstore import ObjectStore
-from fanout_lambdas.shared.contracts import Outcome, ParsedBatch
+from fanout_lambdas.shared.contracts import Outcome
+from fanout_lambdas.shared.contracts.parsed_batch import ParsedBatch
 from tests.checks.pipeline.fleet import MINUTE, at, batch, check, result, slot_of
 
 pytestmark = pytest.mark.django_db(transaction=True)

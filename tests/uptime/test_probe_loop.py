@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from fanout_lambdas.config import WorkerConfig
-from fanout_lambdas.shared.contracts import Batch, parse_result_batch, unpack
+from fanout_lambdas.shared.contracts import Batch, unpack
+from fanout_lambdas.shared.contracts.parsed_batch import parse_result_batch
 from fanout_lambdas.shared.netguard import AllowList
 from tests.targets import Receiver, Target, answer, receive, serve
 from uptime.probe_loop import ProbeLoop

@@ -1,7 +1,7 @@
 """The JSON contracts between the parts, version 1; golden files under tests/fixtures/contracts.
 
-What every part speaks stands here. Snapshots stand in `contracts.snapshot` alone: a worker, whose every
-cold start is paid for, reads none.
+What every part speaks stands here. Snapshots stand in `contracts.snapshot` alone, and the reading of reports in
+`contracts.parsed_batch`: a worker, whose every cold start is paid for, does neither.
 """
 
 from __future__ import annotations
@@ -18,13 +18,10 @@ from fanout_lambdas.shared.contracts.expectations import (
 from fanout_lambdas.shared.contracts.probe import FIELDS_OF, Probe
 from fanout_lambdas.shared.contracts.reading import Fields, decode, encode
 from fanout_lambdas.shared.contracts.report import (
-    ItemError,
-    ParsedBatch,
     ResultBatch,
     Spooled,
     WorkerFigures,
     pack,
-    parse_result_batch,
     unpack,
 )
 from fanout_lambdas.shared.contracts.request import RECORD_TYPES, Auth
@@ -96,11 +93,9 @@ __all__ = [
     "Fields",
     "HeaderRule",
     "Hop",
-    "ItemError",
     "JsonRule",
     "Kind",
     "Outcome",
-    "ParsedBatch",
     "Phases",
     "Probe",
     "Reason",
@@ -112,7 +107,6 @@ __all__ = [
     "decode",
     "encode",
     "pack",
-    "parse_result_batch",
     "status_ranges",
     "unpack",
 ]

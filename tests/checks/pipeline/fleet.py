@@ -11,12 +11,12 @@ from checks.pipeline.slots import marker, take_slots
 from clients.models import Client
 from fanout_lambdas.shared.contracts import (
     Outcome,
-    ParsedBatch,
     Reason,
     Result,
     ResultBatch,
     WorkerFigures,
 )
+from fanout_lambdas.shared.contracts.parsed_batch import ParsedBatch
 from fanout_lambdas.shared.slots import minute_of, phase
 from tests.regions import local_region
 

@@ -21,8 +21,9 @@ from checks.models.result import OUTCOME_OF
 from checks.pipeline.ingest import WrongRegion, ingest_batch
 from checks.pipeline.runs import as_time
 from checks.pipeline.slots import marker, take_slots
-from fanout_lambdas.shared.contracts import EXTRA_BATCHES_FROM, Certificate, ItemError, Outcome
+from fanout_lambdas.shared.contracts import EXTRA_BATCHES_FROM, Certificate, Outcome
 from fanout_lambdas.shared.contracts import Evidence as Seen
+from fanout_lambdas.shared.contracts.parsed_batch import ItemError
 from tests.checks.pipeline.fleet import MINUTE, at, batch, check, client, result, slot_of
 from tests.regions import local_region
 

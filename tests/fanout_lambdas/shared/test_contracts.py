@@ -24,9 +24,9 @@ from fanout_lambdas.shared.contracts import (
     decode,
     encode,
     pack,
-    parse_result_batch,
     unpack,
 )
+from fanout_lambdas.shared.contracts.parsed_batch import parse_result_batch
 from fanout_lambdas.shared.contracts.snapshot import CheckPlan, DispatchReport, Snapshot
 
 GOLDEN = Path(__file__).parents[2] / "fixtures" / "contracts" / "v1"
