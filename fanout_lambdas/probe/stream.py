@@ -66,7 +66,9 @@ class TlsStream(Stream):
         """Closes the connection when it fails. Raises CertificateRejected, UnknownName,
         ssl.SSLError, OSError. With `speaks_first` its last message waits for the first data."""
         try:
-            self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=host)
+            # As bytes: the name is in its one ASCII form, and would be encoded anew for each connection.
+            name = host.encode("ascii")
+            self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=name)
             await self._shake_hands()
             if not speaks_first:
                 await self._flush()

@@ -172,5 +172,6 @@ def _days(seconds: float) -> str:
     return f"{hours} hour" + "s" * (hours != 1) if hours else "less than an hour"
 
 
+@lru_cache(maxsize=2_048)
 def shown_date(at: int) -> str:
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d")

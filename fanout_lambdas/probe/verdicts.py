@@ -71,11 +71,14 @@ def lasting(kind: str, least: int, certificate: Certificate | None, now: float) 
     if certificate.not_after <= now:
         message = f"TLS certificate expired on {end}."
         return verdict(kind, expected, f"expired on {end}", False, Reason.CERT_EXPIRY, message)
+    got = f"valid until {end}, {_days(left)} left"
+    if left >= least:
+        return holds(kind, expected, got)
     return verdict(
         kind,
         expected,
-        f"valid until {end}, {_days(left)} left",
-        left >= least,
+        got,
+        False,
         Reason.CERT_EXPIRY,
         f"TLS certificate expires in {_days(left)} ({end}), warned below {least}.",
         outcome=Outcome.DEGRADED,
