@@ -79,6 +79,29 @@ def test_the_deadline_ends_every_run(coroutine: Any) -> None:
     assert 0.1 <= time.monotonic() - began < 1
 
 
+def test_each_run_of_one_timeout_has_its_own_deadline() -> None:
+    async def main() -> list[float]:
+        poller, loop = Poller(), asyncio.get_running_loop()
+
+        async def lasts() -> float:
+            began = loop.time()
+            with pytest.raises(TimeoutError):
+                await poller.run(waits_for_ever(), 0.1)
+            return loop.time() - began
+
+        async with asyncio.timeout(5):
+            first = asyncio.create_task(lasts())
+            assert await poller.run(gives(5), 0.1) == 5
+            await asyncio.sleep(0.05)
+            second = asyncio.create_task(lasts())
+            both = [await first, await second]
+            third = await lasts()
+        poller.close()
+        return [*both, third]
+
+    assert min(asyncio.run(main())) >= 0.099
+
+
 def test_a_busy_run_lets_others_go_on() -> None:
     async def main() -> int:
         poller = Poller()
