@@ -13,6 +13,7 @@ from checks.drafts import settings_of
 from checks.heartbeats.schedule import words
 from checks.models import Check, Family, Kind, LatencyOutcome, Region
 from checks.models.check import INTERVALS_S
+from checks.validation import default_timeout_ms
 from clients.models import Client
 
 Rows = tuple[tuple[str, ...], ...]
@@ -147,7 +148,7 @@ class ProbedForm(CheckForm):
         max_digits=5,
         decimal_places=3,
         initial=Decimal(10),
-        help_text="From 1 to 30, and shorter than the interval.",
+        help_text="From 1 to 30, and shorter than the interval. Every 10 seconds, 10 means 9.",
     )
     down_after = forms.IntegerField(
         label="Down after",
@@ -188,12 +189,18 @@ class ProbedForm(CheckForm):
 
     def initial_of(self, check: Check) -> dict[str, Any]:
         values = settings_of(check)
-        timeout = (Decimal(values["timeout_ms"]) / 1_000).normalize()
-        return {**values, "timeout_s": timeout, "regions": sorted(values["regions"])}
+        timeout_s = Decimal(f"{values['timeout_ms'] / 1_000:g}")  # not as 1E+1
+        return {**values, "timeout_s": timeout_s, "regions": sorted(values["regions"])}
 
     def values(self) -> dict[str, Any]:
+        """The usual timeout is nobody's choice: with a short interval it is as long as that allows."""
         values = super().values()
-        values["timeout_ms"] = int(values.pop("timeout_s") * 1_000)
+        timeout_s = values.pop("timeout_s")
+        values["timeout_ms"] = (
+            default_timeout_ms(values["interval_s"])
+            if timeout_s == self.fields["timeout_s"].initial
+            else int(timeout_s * 1_000)
+        )
         return values
 
 

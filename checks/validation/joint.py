@@ -78,7 +78,7 @@ def _judge_timing(whole: Mapping[str, Any], given: Mapping[str, Any], errors: Er
     most = (whole["interval_s"] - 1) * 1000
     if not timing & set(errors) and timing & set(given) and whole["timeout_ms"] > most:
         errors["timeout_ms"] = ValidationError(
-            f"With an interval of {whole['interval_s']} s the timeout may be {most} ms at most.",
+            f"With an interval of {whole['interval_s']} s the timeout may be {most // 1_000} s at most.",
             code="interval",
         )
 

@@ -12,6 +12,7 @@ from checks.forms import FORMS, form_for
 from checks.masking import auth_of
 from checks.models import Check, Kind
 from checks.validation import FIELDS_OF
+from clients.models import Client
 from tests.checks.test_views import form
 from tests.conftest import Personas
 from tests.making import make_check
@@ -101,6 +102,29 @@ def test_each_kind_is_made_and_edited_by_its_own_form(
     stranger = browse(personas.stranger)
     assert stranger.get(f"/checks/{check.pk}/").status_code == 404
     assert stranger.post(f"/checks/{check.pk}/edit/", posted(personas, kind)).status_code == 404
+
+
+@pytest.mark.parametrize("kind", ["http", "tcp", "tls", "dns"])
+def test_the_usual_timeout_fits_every_interval(
+    personas: Personas, browse: Browse, kind: str
+) -> None:
+    Client.objects.filter(pk=personas.client.pk).update(minimum_interval_s=10)
+    editor = browse(personas.editor)
+    made = editor.post(f"/checks/new/?kind={kind}", posted(personas, kind, interval_s="10"))
+    check = Check.objects.for_client(personas.client).get()
+    assert (made.status_code, check.interval_s, check.timeout_ms) == (302, 10, 9_000)
+    Check.objects.for_client(personas.client).update(interval_s=60, timeout_ms=10_000)
+    path = f"/checks/{check.pk}/edit/"
+    page = editor.get(path).content.decode()
+    assert 'name="timeout_s" value="10"' in page
+    assert '<details class="disclosure form-section" id="timing"' in " ".join(page.split())
+
+    chosen = posted(personas, kind, interval_s="10", timeout_s="12.5")
+    refused = editor.post(path, chosen)
+    page = " ".join(refused.content.decode().split())
+    assert refused.status_code == 422
+    assert "With an interval of 10 s the timeout may be 9 s at most." in page
+    assert '<details class="disclosure form-section" open id="timing"' in page
 
 
 @pytest.mark.parametrize("kind", list(Kind))
