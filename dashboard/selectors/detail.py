@@ -131,8 +131,9 @@ def _mean(group: Sequence[results.Seen]) -> Phases:
 
 
 def phases_of(one: results.Seen) -> Phases:
-    """One result's phases in milliseconds. What none explains counts as waiting, or where nobody waited, as part of
-    the last that took place: a probe of a certificate ends with its handshake."""
+    """One result's phases in milliseconds; none where nothing was asked, such as of a forbidden address. What none
+    explains counts as waiting, or where nobody waited, as part of the last that took place: a probe of a certificate
+    ends with its handshake."""
     known = [one.dns_us, one.connect_us, one.tls_us, one.send_us, one.wait_us, one.receive_us]
     dns, connect, tls, send, wait, receive = ((value or 0) / 1_000 for value in known)
     rest = max(0.0, one.total_us / 1_000 - (dns + connect + tls + send + wait + receive))
@@ -144,8 +145,6 @@ def phases_of(one: results.Seen) -> Phases:
         connect += rest
     elif one.dns_us is not None:
         dns += rest
-    else:
-        wait += rest
     return Phases(dns=dns, connect=connect, tls=tls, wait=send + wait, receive=receive)
 
 

@@ -137,3 +137,17 @@ def test_a_name_shows_whom_it_asked(personas: Personas, browse: Browse) -> None:
     page = page_of(browse(personas.viewer).get(path))
     for said in ("DNS record: MX example.com", "Name server 192.0.2.53", "20 x.test"):
         assert said in page, said
+
+
+def test_what_was_not_asked_has_no_phases(personas: Personas, browse: Browse) -> None:
+    check = make_check(personas.client, personas.region, url="http://10.0.0.1/")
+    said = browse(personas.viewer).get(result_of(check, {}, total_us=300))
+    assert "Where the time went" not in page_of(said)
+
+
+def test_the_protocol_has_its_name(personas: Personas, browse: Browse) -> None:
+    check = make_check(personas.client, personas.region, url="https://example.com/")
+    path = result_of(check, {"http_version": "1.1"}, http_status=503, wait_us=9_000)
+    page = page_of(browse(personas.viewer).get(path))
+    assert "Protocol HTTP/1.1" in page
+    assert "Where the time went" in page
