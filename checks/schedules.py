@@ -2,6 +2,7 @@
 
 Results lie under (at, check, region): a check's rows are found by asking for each of its slots, never by a range of
 time, which would read the rows of every check. A changed interval moves the slots, so the old one is kept in mind.
+A heartbeat's results lie on any second; they alone have an index by check.
 """
 
 from __future__ import annotations
@@ -12,7 +13,10 @@ from datetime import datetime, timedelta
 from itertools import product
 from typing import Any, Final
 
+from django.db import connection
+
 from checks.models import Check, Kind
+from checks.models.result import NOT_PROBED
 from clients.models import AuditEvent, Client
 from fanout_lambdas.shared.slots import GRID_S, phase, slots_between
 
@@ -33,12 +37,19 @@ cross join lateral (
 """
 """The results on the slots that `slot_values` names, as `r`, with `c.every` beside them."""
 
+OF_HEARTBEAT: Final = f"""
+select distinct extract(epoch from at)::bigint from result
+where lag_ms = {NOT_PROBED} and check_id = %s and client_id = %s
+  and at >= to_timestamp(%s) and at < to_timestamp(%s)
+order by 1
+"""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Schedule:
     """One check's interval, in force from one second up to, but without, another.
 
-    A heartbeat's results come when its job calls: `anytime`, on any point of the grid.
+    A heartbeat's results come when its job calls: `anytime`, on seconds that only the database knows.
     """
 
     check_id: int
@@ -53,10 +64,31 @@ class Schedule:
 
     def slots(self, start: int, end: int, *, rechecks: bool = False) -> range:
         """Its slots in [start, end); with rechecks every point of its 10-second grid."""
-        every = GRID_S if rechecks or self.anytime else self.interval_s
+        every = GRID_S if rechecks else self.interval_s
         return slots_between(
             every, self.phase_s % every, max(start, self.since), min(end, self.until)
         )
+
+
+def seconds_of(
+    client: Client, schedules: Iterable[Schedule], *, start: int, end: int, rechecks: bool = False
+) -> list[int]:
+    """Where one check's results may lie in [start, end); of a heartbeat, where they do."""
+    found: set[int] = set()
+    for schedule in schedules:
+        found.update(
+            _of_heartbeat(client, schedule, start, end)
+            if schedule.anytime
+            else schedule.slots(start, end, rechecks=rechecks)
+        )
+    return sorted(found)
+
+
+def _of_heartbeat(client: Client, schedule: Schedule, start: int, end: int) -> list[int]:
+    first, last = max(start, schedule.since), min(end, schedule.until)
+    with connection.cursor() as cursor:
+        cursor.execute(OF_HEARTBEAT, [schedule.check_id, client.pk, first, last])
+        return [second for (second,) in cursor.fetchall()]
 
 
 def schedules_of(
@@ -103,12 +135,14 @@ def slot_values(
 
     With `reaching_in` also the slot before each span, because its result stands for time inside it.
     """
-    rows = [
-        (schedule.check_id, slots)
-        for schedule, (start, end) in product(schedules, spans)
-        for before in [schedule.interval_s - 1 if reaching_in else 0]
-        if (slots := schedule.slots(start - before, end, rechecks=rechecks))
-    ]
+    rows: list[tuple[int, range]] = []
+    for schedule, (start, end) in product(schedules, spans):
+        first = start - (schedule.interval_s - 1 if reaching_in else 0)
+        if schedule.anytime:
+            seconds = _of_heartbeat(client, schedule, first, end)
+            rows += [(schedule.check_id, range(each, each + 1)) for each in seconds]
+        elif slots := schedule.slots(first, end, rechecks=rechecks):
+            rows.append((schedule.check_id, slots))
     return {
         "client": client.pk,
         "ids": [check_id for check_id, _ in rows],

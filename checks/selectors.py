@@ -1,7 +1,7 @@
 """Reads of one client's checks, results and incidents; the client comes first everywhere (hop 10).
 
 Results lie under (at, check, region): a check's rows are found by asking for each point of its grid, never by a range
-of time, which would read the rows of every check.
+of time, which would read the rows of every check; heartbeats' have an index of their own.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from django.db import connection
 from django.db.models import QuerySet
 
 from checks.models import Check, Evidence, Incident, Region, Result
-from checks.schedules import KEPT, schedules_of
+from checks.schedules import KEPT, schedules_of, seconds_of
 from clients.models import Client
 
 FIRST_REACH = timedelta(hours=1)
@@ -73,7 +73,7 @@ def results_page(
     schedules = schedules_of(client, [check], since=now - KEPT)[check.pk]
     while len(places) < limit and end > oldest:
         start = max(oldest, end - reach)
-        slots = sorted({slot for one in schedules for slot in one.slots(start, end, rechecks=True)})
+        slots = seconds_of(client, schedules, start=start, end=end, rechecks=True)
         with connection.cursor() as cursor:
             values = [slots, check.pk, client.pk, outcomes, outcomes, *before]
             cursor.execute(_AT_SLOTS, [*values, limit - len(places)])

@@ -1,7 +1,8 @@
 """What a heartbeat's call or silence makes of its check: a result in a slot of its own, through the one pipeline.
 
-Results lie on the check's 10-second grid, and one outcome a slot. A success that follows a success within the same ten
-seconds says nothing new; an outcome that differs takes the next slot, so that no failure is lost behind a success.
+A result stands in the call's own second, on no grid, so that every time people read is that of the call. A success
+that follows a success within the second says nothing new; an outcome that differs takes the next second, so that no
+failure is lost behind a success.
 """
 
 from __future__ import annotations
@@ -9,24 +10,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from math import ceil
 
-from checks.models.result import REASONS
+from checks.models.result import NOT_PROBED, REASONS
 from checks.pipeline.beliefs import Loaded
 from checks.pipeline.evaluate import evaluate
 from checks.pipeline.fresh import FreshResult
 from checks.pipeline.ingest import keep_evidence, roll_again
 from checks.pipeline.slots import SlotRow, marker, take_slots
-from checks.state import AHEAD_S, BEHIND_S, RegionState
+from checks.state import BEHIND_S, RegionState
 from fanout_lambdas.shared.contracts import Outcome, Reason
-from fanout_lambdas.shared.slots import GRID_S, next_grid
 
+MOST_AHEAD_S = 3
+"""So many changes of outcome within one second are noted in the seconds after it."""
 MARGIN_S = 3_600
 """Results are written well inside the day that the rules allow."""
 
 
 class TooFast(Exception):
-    """So many changes of outcome that the next would lie too far ahead (rule 10); try again later."""
+    """So many changes of outcome that the next would lie too far ahead; try again later."""
 
     def __init__(self, retry_after: int) -> None:
         super().__init__(f"try again after {retry_after} s")
@@ -54,26 +55,25 @@ class Verdict:
         return self.loaded.belief.regions.get(self.region_id, RegionState())
 
     def slot_from(self, second: int) -> int:
-        """The first point of the grid, from `second` on, that the rules will evaluate."""
-        least = max(second, (self.memory.last_slot or 0) + 1, self.memory.floor or 0)
-        return next_grid(self.loaded.policy.phase_s, least - 1)
+        """The first second, from `second` on, that the rules will evaluate."""
+        return max(second, (self.memory.last_slot or 0) + 1, self.memory.floor or 0)
 
 
 def store_call(verdict: Verdict, *, now: datetime) -> None:
-    """A call's outcome, in the slot it falls into or, where that is taken, the next."""
+    """A call's outcome, in its own second or, where that is taken, the next."""
     second = int(verdict.at.timestamp())
-    slot = verdict.slot_from(second - GRID_S + 1)
+    slot = verdict.slot_from(second)
     if slot > second and verdict.memory.last_outcome is verdict.outcome:
         return
-    if slot > second + AHEAD_S:
-        raise TooFast(slot - second - AHEAD_S)
+    if slot > second + MOST_AHEAD_S:
+        raise TooFast(slot - second - MOST_AHEAD_S)
     _store([(verdict, slot)], now=now)
 
 
 def store_silence(verdicts: Sequence[Verdict], *, now: datetime) -> None:
-    """Deadlines that passed, each in the first free slot at or after its moment."""
+    """Deadlines that passed, each in its own second or the first free one after it."""
     earliest = int(now.timestamp()) - BEHIND_S + MARGIN_S
-    slots = [max(ceil(verdict.at.timestamp()), earliest) for verdict in verdicts]
+    slots = [max(int(verdict.at.timestamp()), earliest) for verdict in verdicts]
     _store(
         [(verdict, verdict.slot_from(slot)) for verdict, slot in zip(verdicts, slots, strict=True)],
         now=now,
@@ -104,7 +104,7 @@ def _row(verdict: Verdict, slot: int, now: datetime) -> SlotRow:
         client_id=loaded.client_id,
         outcome=verdict.outcome,
         now=now,
-    )._replace(reason=REASONS[verdict.reason])
+    )._replace(reason=REASONS[verdict.reason], lag_ms=NOT_PROBED)
 
 
 def _fresh(verdict: Verdict, slot: int) -> FreshResult:

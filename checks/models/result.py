@@ -21,6 +21,8 @@ OUTCOMES: dict[Outcome, int] = {
 OUTCOME_OF = {number: outcome for outcome, number in OUTCOMES.items()}
 REASONS: dict[Reason, int] = {reason: number for number, reason in enumerate(Reason)}
 REASON_OF = {number: reason for reason, number in REASONS.items()}
+NOT_PROBED = -1
+"""`lag_ms` of a heartbeat's results, which have an index of their own by it."""
 
 
 class Result(models.Model):
@@ -42,7 +44,7 @@ class Result(models.Model):
     receive_us = models.IntegerField(null=True)
     bytes = models.IntegerField(null=True)
     lag_ms = models.IntegerField()
-    """How late the probe began, by the worker's own clock."""
+    """How late the probe began, by the worker's own clock; `NOT_PROBED` where a job called, or did not."""
     stored_ms = models.IntegerField()
     """From the slot to this row, in milliseconds."""
     region = models.SmallIntegerField()

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import pytest
-from django.db import transaction
+from django.db import connection, transaction
 
 from checks.heartbeats import life as heartbeat_life
 from checks.heartbeats.calls import CALLS_A_MINUTE, KEPT_PINGS, Call, UnknownKey, record_call
 from checks.heartbeats.life import rotate_key
 from checks.heartbeats.overdue import judge_overdue
+from checks.heartbeats.results import MOST_AHEAD_S
 from checks.models import Check, Event, HeartbeatSpan, Ping
-from checks.models.result import Evidence
+from checks.models.result import Evidence, Result
 from checks.pipeline import life
+from checks.schedules import OF_HEARTBEAT, schedules_of
+from checks.selectors import results_page
 from clients.models import AuditEvent
 from clients.rate import RateLimited
+from dashboard.selectors.results import newest_results
 from tests.checks.heartbeats.beats import (
     MINUTE,
     NOON,
@@ -102,17 +106,39 @@ def test_a_repeated_success_takes_one_slot() -> None:
     assert [ping.number for ping in pings(check)] == [1, 2, 3, 4, 5]
 
 
+@pytest.mark.parametrize("ms", [0, 40, 999, 1_000])
+def test_times_are_those_of_the_calls(ms: int) -> None:
+    """Whoever tries the address out calls several times within seconds; nothing may begin in the future."""
+    check = heartbeat()
+    first = NOON + 38.4 * SECOND
+    times = [first + number * timedelta(milliseconds=ms) for number in range(3)]
+    for kind, at in zip(("success", "fail", "success"), times, strict=True):
+        call(check, kind, at=at)
+    (incident,) = incidents(check)
+    assert incident.ended_at is not None
+    told = Event.objects.for_client(check.client).filter(subject=check).order_by("pk")
+    since = Check.objects.for_client(check.client).get(pk=check.pk).state_since
+    seen = Result.objects.for_client(check.client).filter(check_id=check.pk).order_by("at")
+    assert [row.at for row in told] == [incident.started_at, incident.ended_at]
+    assert [row.at for row in seen][1:] == [incident.started_at, incident.ended_at]
+    assert since == incident.ended_at
+    ahead = 2 * SECOND if ms < 1_000 else 0 * SECOND
+    for at, row in zip(times, seen, strict=True):
+        assert -SECOND < row.at - at <= ahead
+
+
 def test_what_would_lie_too_far_ahead_is_put_off_and_leaves_no_trace() -> None:
     check = heartbeat()
-    for number in range(7):
+    for number in range(MOST_AHEAD_S + 1):
         call(check, "fail" if number % 2 else "success", at=NOON)
     before = (outcomes(check), state_of(check), len(pings(check)), beat_of(check).due_at)
+    kind, outcome = ("success", "up") if state_of(check) == "down" else ("fail", "down")
     with pytest.raises(RateLimited) as caught:
-        call(check, "fail", at=NOON)
-    assert 1 <= caught.value.retry_after <= 10
+        call(check, kind, at=NOON)
+    assert caught.value.retry_after == 1
     assert before == (outcomes(check), state_of(check), len(pings(check)), beat_of(check).due_at)
-    call(check, "fail", at=NOON + caught.value.retry_after * SECOND)
-    assert state_of(check) == "down"
+    call(check, kind, at=NOON + caught.value.retry_after * SECOND)
+    assert outcomes(check)[-1] == outcome
 
 
 def test_too_many_calls_are_refused_and_the_state_stays_right() -> None:
@@ -246,3 +272,23 @@ def test_a_suspended_clients_job_is_not_judged() -> None:
     check.client.save()
     call(check, "fail", at=NOON + MINUTE)
     assert (state_of(check), len(pings(check))) == ("new", 1)
+
+
+def test_its_results_are_found_on_any_second_by_an_index_of_their_own() -> None:
+    check = heartbeat()
+    times = [NOON + seconds * SECOND for seconds in (0, 1, 7, 3_601)]
+    for kind, at in zip(("success", "fail", "success", "fail"), times, strict=True):
+        call(check, kind, at=at)
+    now = NOON + 90 * MINUTE
+    listed = results_page(check.client, check, now=now, limit=10)
+    assert [one.row.at for one in listed] == times[::-1]
+    schedules = schedules_of(check.client, [check], since=NOON)[check.pk]
+    shown = newest_results(check.client, check, schedules, before=now, count=10)
+    assert [one.at for one in shown] == times[::-1]
+    with connection.cursor() as cursor:
+        cursor.execute("set local enable_seqscan = off")
+        cursor.execute(
+            f"explain {OF_HEARTBEAT}", [check.pk, check.client_id, 0, int(now.timestamp())]
+        )
+        plan = " ".join(line for (line,) in cursor.fetchall())
+    assert "Index Cond: (check_id" in plan
