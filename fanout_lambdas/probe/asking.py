@@ -4,7 +4,6 @@ TCP when an answer is cut short. Nothing of it outlives the questions: no thread
 from __future__ import annotations
 
 import asyncio
-import errno
 import socket
 from collections.abc import Sequence
 from enum import StrEnum
@@ -22,6 +21,7 @@ from fanout_lambdas.probe.dns_message import (
 )
 from fanout_lambdas.probe.mailbox import Mailbox
 from fanout_lambdas.probe.name_servers import NameServer
+from fanout_lambdas.probe.shortage import is_shortage
 
 # After each of these seconds without an answer the question goes to the next server, round and
 # round; late answers of the earlier ones still count. After the last one it is given up.
@@ -29,7 +29,6 @@ WAITS = (0.4, 0.8, 1.6, 3.2)
 _TCP_S = 3.0  # for the whole exchange over TCP
 _MOST_BYTES = 16 * 1024  # of one answer; reading names in it costs time
 # What this machine is short of is no server's fault: it is raised and not reported as silence.
-_OURS = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
 _IN_TROUBLE = frozenset((FORMERR, SERVFAIL, NOTIMP, REFUSED))
 
 
@@ -150,7 +149,7 @@ class Asking:
             except BlockingIOError:  # the next round asks again
                 return
             except OSError as error:
-                if error.errno in _OURS:
+                if is_shortage(error):
                     self._broken = error
                     self._wake()
                 else:
@@ -202,7 +201,11 @@ class Asking:
         try:
             async with asyncio.timeout(_TCP_S):
                 data = await ask_over_tcp(self._questions[number], self._servers[place])
-        except (OSError, EOFError):  # TimeoutError is one
+        except (OSError, EOFError) as error:  # TimeoutError is one
+            if isinstance(error, OSError) and is_shortage(error):
+                self._broken = error
+                self._wake()
+                return
             data = NoAnswer.CUT_SHORT
         del self._tcp[number]
         if isinstance(data, NoAnswer):

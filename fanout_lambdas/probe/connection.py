@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from fanout_lambdas.probe import phases
 from fanout_lambdas.probe.phases import Stopwatch
 from fanout_lambdas.probe.poller import Poller, ready
+from fanout_lambdas.probe.shortage import is_shortage
 from fanout_lambdas.probe.stream import Stream, TlsStream
 from fanout_lambdas.probe.tls import TlsContexts
 from fanout_lambdas.shared.contracts import Certificate
@@ -160,6 +161,8 @@ def _peer(sock: socket.socket) -> tuple[Any, ...] | None:
 
 
 def _most_telling(failures: list[OSError]) -> OSError:
-    """Of several addresses' failures: what a server did rather than that there was no route."""
+    """Of several addresses' failures: that we could not try one of them, before what a server did,
+    before that there was no route."""
+    ours = [failure for failure in failures if is_shortage(failure)]
     telling = [failure for failure in failures if failure.errno not in _NO_ROUTE]
-    return (telling or failures)[-1]
+    return (ours or telling or failures)[-1]

@@ -8,6 +8,7 @@ import ssl
 from fanout_lambdas.probe.decoding import TooLarge, Undecodable
 from fanout_lambdas.probe.framing import BadAnswer
 from fanout_lambdas.probe.phases import CONNECT, DOING, TLS, Stopwatch
+from fanout_lambdas.probe.shortage import is_shortage
 from fanout_lambdas.probe.tls import CertificateRejected, UnknownName
 from fanout_lambdas.probe.transport import NoAnswer
 from fanout_lambdas.shared.contracts import Probe, Reason
@@ -54,6 +55,8 @@ def explain(error: BaseException, probe: Probe, watch: Stopwatch) -> tuple[Reaso
             return Reason.TLS, _tls(error, watch)
         case NoAnswer():
             return Reason.CONNECTION, str(error)
+        case OSError() if is_shortage(error):
+            return Reason.INTERNAL, f"The prober has run short of resources: {error.strerror}."
         case OSError():
             return _network(error, watch)
         case BadAnswer():
