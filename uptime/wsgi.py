@@ -6,6 +6,8 @@ import os
 
 from django.core.wsgi import get_wsgi_application
 
+from uptime.bodies import WholeBodies
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "uptime.settings")
 
-application = get_wsgi_application()
+application = WholeBodies(application=get_wsgi_application())

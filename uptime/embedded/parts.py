@@ -19,13 +19,15 @@ SHARED_MODULES = (
     "celery.concurrency.thread",
     "kombu.transport.pgmq",
     "gunicorn.app.wsgiapp",
-    "gunicorn.workers.gthread",
+    "uptime.web_worker",
     "uptime.celery",
     "uptime.jobs",
     "uptime.engine",
 )
 # A probe task only hands its batch to the loop; of the jobs two dispatchers wait and two senders may hang.
 THREADS = {"probe": 4, "jobs": 8}
+# Of these most wait for clients that send slowly; a page in the making needs the one interpreter anyway.
+WEB_THREADS = "32"
 QUIET = ("--without-gossip", "--without-mingle", "--without-heartbeat", "-l", "INFO")
 
 
@@ -52,7 +54,8 @@ def run_web(descriptor: int) -> None:
     sys.argv = [
         "gunicorn",
         *("--bind", f"fd://{descriptor}", "--workers", "1"),
-        *("--worker-class", "gthread", "--threads", "8", "--keep-alive", "30"),
+        *("--worker-class", "uptime.web_worker.Worker", "--threads", WEB_THREADS),
+        *("--keep-alive", "30"),
         *("--timeout", "60", "--graceful-timeout", "5", "--no-control-socket"),
         *(("--worker-tmp-dir", memory) if os.access(memory, os.W_OK) else ()),
         *("--access-logfile", "-", "uptime.wsgi:application"),
