@@ -37,7 +37,7 @@ cross join lateral (
 """
 """The results on the slots that `slot_values` names, as `r`, with `c.every` beside them."""
 
-OF_HEARTBEAT: Final = f"""
+_OF_HEARTBEAT: Final = f"""
 select distinct extract(epoch from at)::bigint from result
 where lag_ms = {NOT_PROBED} and check_id = %s and client_id = %s
   and at >= to_timestamp(%s) and at < to_timestamp(%s)
@@ -87,7 +87,7 @@ def seconds_of(
 def _of_heartbeat(client: Client, schedule: Schedule, start: int, end: int) -> list[int]:
     first, last = max(start, schedule.since), min(end, schedule.until)
     with connection.cursor() as cursor:
-        cursor.execute(OF_HEARTBEAT, [schedule.check_id, client.pk, first, last])
+        cursor.execute(_OF_HEARTBEAT, [schedule.check_id, client.pk, first, last])
         return [second for (second,) in cursor.fetchall()]
 
 
