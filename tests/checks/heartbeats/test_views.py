@@ -14,11 +14,11 @@ from django.test import Client as Browser
 from pytest_django.fixtures import DjangoAssertNumQueries
 
 from checks.heartbeats.calls import CALLS_A_MINUTE
-from checks.heartbeats.keys import own_key
+from checks.heartbeats.keys import new_key, own_key
 from checks.models import Check, Ping
 from tests.checks.heartbeats.beats import NOON, beat_of, heartbeat, state_of
 from tests.conftest import Personas
-from uptime.ping_log import WEB_SERVER_LOG, HidePingKeys
+from uptime.ping_log import HidePingKeys
 
 UNKNOWN = "00000000-0000-4000-8000-000000000000"
 
@@ -170,10 +170,64 @@ def test_no_key_reaches_a_log(check: Check, browser: Browser) -> None:
     assert beat_of(check).key not in stream.getvalue()
 
 
-def test_the_web_servers_log_is_watched(check: Check) -> None:
+@pytest.mark.parametrize(
+    "line",
+    [
+        "GET /ping//{} HTTP/1.1",
+        "GET /Ping/{}/fail",
+        "GET /ping/x/{}",
+        "GET /ping/%20{}",
+        "GET /ping?key={}",
+        "GET /%70ing/{}",
+        "GET /ping%2f{}",
+        "GET /elsewhere Referer: https://uptime.test/x#{}",
+        "POST /ping/{0}?again={0}",
+    ],
+)
+def test_no_line_of_a_log_holds_a_key_wherever_it_stands(line: str) -> None:
+    """A typing error in the address makes it no other secret."""
+    key = new_key()
+    for each in (
+        key,
+        key.upper(),
+        key.replace("-", ""),
+        key.replace("-", "%2D"),
+        key.replace("-", "%252d"),
+        "".join(f"%{ord(letter):02x}" for letter in key),
+    ):
+        record = logging.LogRecord("x", logging.INFO, "", 0, "%s", (line.format(each),), None)
+        HidePingKeys().filter(record)
+        shown = record.getMessage()
+        assert "(key)" in shown
+        assert each not in shown
+        assert shown.split()[0] == line.split()[0]
+
+
+def test_a_key_in_a_stack_trace_is_hidden_too() -> None:
+    key, stream = new_key(), StringIO()
+    handler = logging.StreamHandler(stream)
+    handler.addFilter(HidePingKeys())
+    logger = logging.Logger("x")
+    logger.addHandler(handler)
+    try:
+        raise ValueError(key)
+    except ValueError:
+        logger.exception("failed")
+    assert "ValueError: (key)" in stream.getvalue()
+
+
+def test_other_lines_stay_as_they_are() -> None:
+    line = "2026-11-23 checks.pipeline sha 0f3a-11 check 12345678 took 1 ms"
+    record = logging.LogRecord("x", logging.INFO, "", 0, "%s", (line,), None)
+    HidePingKeys().filter(record)
+    assert (record.msg, record.args) == ("%s", (line,))
+
+
+@pytest.mark.parametrize("name", ["gunicorn.access", "gunicorn.error"])
+def test_the_web_servers_logs_are_watched(check: Check, name: str) -> None:
     stream = StringIO()
     handler = logging.StreamHandler(stream)
-    logger = logging.getLogger(WEB_SERVER_LOG)
+    logger = logging.getLogger(name)
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
     try:
