@@ -1,4 +1,4 @@
-"""The probe on the command line: one URL, or each line of standard input as one probe."""
+"""The probe on the command line: URLs, or each line of standard input as one probe."""
 
 from __future__ import annotations
 
@@ -33,12 +33,14 @@ from fanout_lambdas.shared.netguard import AllowList, Guard
 MAX_LINE = 1024 * 1024
 INTERRUPTED = 130
 
+_KIND_OF = {"http": "http", "https": "http", "tcp": "tcp", "tls": "tls", "dns": "dns"}
+
 Window = asyncio.Queue[asyncio.Task[dict[str, Any]] | None]
 
-_USAGE = "python -m fanout_lambdas.probe [OPTION]... [URL | -]"
+_USAGE = "python -m fanout_lambdas.probe [OPTION]... [URL... | -]"
 _DESCRIPTION = """\
-Probe one URL and print its result, a line of JSON, on standard output. At a terminal the phases,
-assertions and the certificate follow on standard error.
+Probe each URL and print its result, a line of JSON, on standard output, in the order of the URLs.
+At a terminal the phases, assertions and the certificate follow on standard error.
 
   https://example.com/   HTTP         tls://example.com:443   TLS certificate
   tcp://example.com:22   TCP          dns://example.com       DNS record
@@ -55,7 +57,7 @@ examples:
 
 exit codes:
   0    everything was probed, whatever came of it: the outcome is in the result
-  1    a line was not a probe, or the output was closed
+  1    a line or URL was not a probe, or the output was closed
   2    the command itself was wrong
   130  interrupted"""
 
@@ -64,10 +66,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     """The exit code."""
     parser = _parser()
     options = parser.parse_args(argv)
-    if options.url is None:
+    if not options.urls:
         if sys.stdin is not None and sys.stdin.isatty():
             parser.error("name a URL, or - to read probes from standard input")
-        options.url = "-"
+        options.urls = ["-"]
+    if "-" in options.urls and len(options.urls) > 1:
+        parser.error("- stands alone, without URLs beside it")
     logging.basicConfig(level=logging.ERROR)
     try:
         return asyncio.run(_run(options))
@@ -109,9 +113,23 @@ def _parser() -> argparse.ArgumentParser:
         help="ask this name server instead of the machine's own; port 53 where none is given",
     )
     parser.add_argument(
-        "url", metavar="URL", nargs="?", help="what to probe; without a scheme https:// is taken"
+        "urls",
+        metavar="URL",
+        nargs="*",
+        type=_url,
+        help="what to probe; without a scheme https:// is taken",
     )
     return parser
+
+
+def _url(text: str) -> str:
+    if text == "-":
+        return text
+    url = text if "://" in text else f"https://{text}"
+    if url.partition("://")[0].lower() not in _KIND_OF:
+        *most, last = (f"{scheme}://" for scheme in _KIND_OF)
+        raise argparse.ArgumentTypeError(f"{text!r} must begin with {', '.join(most)} or {last}")
+    return url
 
 
 def _allow(text: str) -> AllowList:
@@ -134,8 +152,12 @@ def _name_servers(text: str) -> tuple[NameServer, ...]:
     try:
         host, port = split_port(text)
         found = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)
-    except (OSError, ValueError) as error:
-        raise argparse.ArgumentTypeError(str(error) or f"{text!r} is no host") from None
+    except OSError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is neither an address like 10.0.0.2 or [::1]:53 nor a name that can be resolved"
+        ) from None
+    except ValueError as error:  # UnicodeError, of a name that is too long, is one
+        raise argparse.ArgumentTypeError(str(error)) from None
     return tuple(NameServer(str(place[0]), int(place[1])) for *_, place in found)
 
 
@@ -148,26 +170,39 @@ async def _run(options: argparse.Namespace) -> int:
         name_servers=options.resolver,
     )
     try:
-        return await (_lines(engine) if options.url == "-" else _one(engine, options.url))
+        return await (_lines(engine) if options.urls == ["-"] else _urls(engine, options.urls))
     finally:
         engine.close()
 
 
-async def _one(engine: ProbeEngine, url: str) -> int:
-    url = url if "://" in url else f"https://{url}"
-    scheme = url.partition("://")[0].lower()
-    kind = scheme if scheme in ("tcp", "tls", "dns") else "http"
-    answer = await _answer(
-        engine, {"check_id": 0, "slot": int(time.time()), "kind": kind, "url": url}
-    )
-    _print(answer.to_json())
-    sys.stdout.flush()
-    if isinstance(answer, Refusal):
-        return 1
-    if sys.stderr.isatty():
-        width = shutil.get_terminal_size().columns
-        print(waterfall(answer, width=width, colour="NO_COLOR" not in os.environ), file=sys.stderr)
-    return 0
+async def _urls(engine: ProbeEngine, urls: Sequence[str]) -> int:
+    """All at once; each result as soon as those before it are there."""
+    tasks = [asyncio.create_task(_answer(engine, _probe_of(url))) for url in urls]
+    refused = False
+    try:
+        for url, task in zip(urls, tasks, strict=True):
+            answer = await task
+            refused = refused or isinstance(answer, Refusal)
+            _print(answer.to_json())
+            sys.stdout.flush()
+            if isinstance(answer, Result) and sys.stderr.isatty():
+                _draw(answer, heading=url if len(urls) > 1 else "")
+    finally:
+        for task in tasks:
+            task.cancel()
+    return 1 if refused else 0
+
+
+def _probe_of(url: str) -> dict[str, Any]:
+    kind = _KIND_OF[url.partition("://")[0].lower()]
+    return {"check_id": 0, "slot": int(time.time()), "kind": kind, "url": url}
+
+
+def _draw(result: Result, *, heading: str) -> None:
+    if heading:
+        print(f"\n{heading}", file=sys.stderr)
+    width = shutil.get_terminal_size().columns
+    print(waterfall(result, width=width, colour="NO_COLOR" not in os.environ), file=sys.stderr)
 
 
 async def _lines(engine: ProbeEngine) -> int:
