@@ -252,7 +252,8 @@ def _complaints(run: MinuteRun, dispatched: DispatchReport | None) -> Iterable[s
     if dispatched is not None and dispatched.snapshot_age_s:
         yield f"planned from a snapshot {dispatched.snapshot_age_s} s old"
     if dispatched is not None and dispatched.failed:
-        yield f"{len(dispatched.failed)} batches were not started"
+        failed = len(dispatched.failed)
+        yield f"{failed} batch{'es were' if failed > 1 else ' was'} not started"
     if run.void:
         yield f"{run.void} of {run.planned} slots void: the prober was unfit"
     if run.missed > run.void:
@@ -260,4 +261,4 @@ def _complaints(run: MinuteRun, dispatched: DispatchReport | None) -> Iterable[s
     if run.late:
         yield f"{run.late} of {run.planned} slots answered late"
     if run.redispatched:
-        yield f"{run.redispatched} lost batches sent again"
+        yield f"{run.redispatched} lost batch{'es' if run.redispatched > 1 else ''} sent again"

@@ -179,7 +179,7 @@ def test_batches_that_were_not_started_are_told(store: ObjectStore, sent: Sent) 
     watch(now=at(OVER), store=store, invoker=sent)
 
     run.refresh_from_db()
-    assert "planned from a snapshot 180 s old; 1 batches were not started" in run.alarm
+    assert "planned from a snapshot 180 s old; 1 batch was not started" in run.alarm
     assert run.dispatched == 0
 
 
@@ -201,6 +201,9 @@ def test_a_lost_batch_goes_out_once_more_and_only_once(store: ObjectStore, sent:
     assert again.not_before == lost_at + 1
     run.refresh_from_db()
     assert run.redispatched == 1
+    watch(now=at(OVER), store=store, invoker=sent)
+    run.refresh_from_db()
+    assert "1 lost batch sent again" in run.alarm
 
 
 def test_a_batch_that_reported_is_not_sent_again(store: ObjectStore, sent: Sent) -> None:
