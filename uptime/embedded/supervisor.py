@@ -117,7 +117,8 @@ class Supervisor:
         book.unlink(missing_ok=True)
         self._start("target", partial(parts.run_target, self._state))
         self._pump(book.exists, at_most_s=TARGET_STARTS_S)
-        self._env.setdefault("UPTIME_ALLOW_NETWORKS", target.networks(self._state))
+        given = self._env.get("UPTIME_ALLOW_NETWORKS", "")
+        self._env["UPTIME_ALLOW_NETWORKS"] = target.networks(self._state, given=given)
         os.environ.update(self._env)
 
     def _load(self) -> None:

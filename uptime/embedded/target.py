@@ -241,14 +241,14 @@ async def run(state: Path, *, http_port: int = HTTP_PORT, tls_port: int = TLS_PO
     await asyncio.gather(*(server.serve_forever() for server in servers))
 
 
-def networks(state: Path) -> str:
-    """What UPTIME_ALLOW_NETWORKS must open for the demo: this machine, at the target's ports alone."""
+def networks(state: Path, *, given: str = "") -> str:
+    """UPTIME_ALLOW_NETWORKS as given, and what the demo needs: this machine, at the target's ports alone."""
     try:
         addresses = json.loads((state / NAME).read_text())
     except (OSError, ValueError):
-        return ""
+        return given
     ports = sorted({urlsplit(addresses[name]).port for name in ("http", "https", "refused")})
-    return ",".join(f"127.0.0.1/32:{port}" for port in ports)
+    return ",".join([*filter(None, [given.strip()]), *(f"127.0.0.1/32:{port}" for port in ports)])
 
 
 def main() -> None:

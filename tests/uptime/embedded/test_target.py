@@ -87,6 +87,8 @@ def test_it_serves_http_an_expired_certificate_and_a_refused_port(tmp_path: Path
             ports = {urlsplit(at[name]).port or 0 for name in ("http", "https", "refused")}
             assert all(opened.opens_port(port) for port in ports)
             assert not any(opened.opens_port(port) for port in (22, 5432, max(ports) + 1))
+            beside = AllowList.parse(networks(tmp_path, given="10.0.0.0/8:22 "))
+            assert all(beside.opens_port(port) for port in (22, *ports))
             context = ssl.create_default_context(cafile=str(tmp_path / "expired.pem"))
             async with httpx.AsyncClient(verify=context, trust_env=False) as careful:
                 with pytest.raises(httpx.ConnectError, match="expired"):
