@@ -28,11 +28,17 @@ class RunTotals:
     late: int
     missed: int
     void: int
+    excluded: int
     alarms: int
 
     @property
+    def due(self) -> int:
+        """Slots that wanted an answer: a check that was deleted or paused meanwhile wants none."""
+        return self.planned - self.excluded
+
+    @property
     def share(self) -> float | None:
-        return self.answered / self.planned if self.planned else None
+        return self.answered / self.due if self.due else None
 
 
 def minute_runs(*, before: datetime | None = None) -> list[MinuteRun]:
@@ -62,6 +68,7 @@ def totals(*, now: datetime, span: timedelta) -> RunTotals:
         late=Sum("late"),
         missed=Sum("missed"),
         void=Sum("void"),
+        excluded=Sum("excluded"),
     )
     numbers = {name: value or 0 for name, value in sums.items()}
     return RunTotals(**numbers, alarms=rows.exclude(alarm="").count())

@@ -53,7 +53,7 @@ def run_detail(request: HttpRequest, key: str) -> HttpResponse:
     step = timedelta(minutes=1)
     context = {
         "minute": minute,
-        "runs": [(run, operations.run_state(run, now)) for run in runs],
+        "runs": [(run, operations.run_state(run, now), run.planned - run.excluded) for run in runs],
         "batches": operations.batches_of(minute),
         "earlier": minute_key(int((minute - step).timestamp())),
         "later": minute_key(int((minute + step).timestamp())),

@@ -282,7 +282,13 @@ def test_operators_see_runs_alerts_and_mail_without_clients_secrets(
 ) -> None:
     minute = timezone.now().replace(second=0, microsecond=0) - timedelta(minutes=3)
     MinuteRun.objects.create(
-        minute=minute, region=personas.region, planned=10, answered=8, missed=2, closed_at=minute
+        minute=minute,
+        region=personas.region,
+        planned=15,
+        answered=8,
+        missed=2,
+        excluded=5,
+        closed_at=minute,
     )
     BatchReport.objects.create(
         minute=minute,
@@ -303,6 +309,7 @@ def test_operators_see_runs_alerts_and_mail_without_clients_secrets(
     operator = browse(personas.operator)
     runs = operator.get("/ops/runs/")
     assert "80.00 %" in text_of(runs)
+    assert "8 of 10, 5 excluded" in text_of(runs)
     assert "Partial" in text_of(runs)
     detail = operator.get(f"/ops/runs/{minute:%Y%m%dT%H%M}/")
     assert "8 of 10 answered" in text_of(detail)
