@@ -10,6 +10,7 @@ from django.core.exceptions import ValidationError
 from checks.heartbeats.schedule import check_schedule
 from checks.models.check import Kind
 from checks.targets import FORM_OF_TARGET
+from checks.validation.records import judge_record
 from fanout_lambdas.shared.contracts import ContractError
 from fanout_lambdas.shared.netguard import Blocked, Guard
 
@@ -31,6 +32,8 @@ def judge(
     _judge_regions(whole, errors)
     if kind is Kind.DNS and whole["name_server"] and "name_server" in set(given) - set(errors):
         _judge_name_server(whole["name_server"], errors, guard)
+    if kind is Kind.DNS:
+        _judge_records(whole, given, errors)
     if kind is Kind.HTTP:
         _judge_request(whole, errors)
         _judge_sizes(whole, given, errors)
@@ -71,6 +74,18 @@ def _judge_name_server(text: str, errors: Errors, guard: Guard) -> None:
         guard.check_name_server(text)
     except Blocked as blocked:
         errors["name_server"] = ValidationError(blocked.message, code=blocked.rule)
+
+
+def _judge_records(whole: Mapping[str, Any], given: Mapping[str, Any], errors: Errors) -> None:
+    """What a record of this type can never be would be down for ever."""
+    fields = {"record_type", "record_values"}
+    if fields & set(errors) or not fields & set(given):
+        return
+    try:
+        for text in whole["record_values"]:
+            judge_record(text, whole["record_type"])
+    except ValueError as error:
+        errors["record_values"] = ValidationError(str(error), code="record")
 
 
 def _judge_timing(whole: Mapping[str, Any], given: Mapping[str, Any], errors: Errors) -> None:

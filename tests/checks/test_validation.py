@@ -10,6 +10,7 @@ from django.core.exceptions import ValidationError
 from checks.manual import probe_of
 from checks.models import Kind
 from checks.validation import DEFAULTS, FIELDS_OF, Bounds, clean_fields
+from fanout_lambdas.probe.dns_records import parse_record
 from fanout_lambdas.shared.netguard import AllowList, Guard
 
 BOUNDS = Bounds(
@@ -225,6 +226,67 @@ def test_every_wrong_field_is_named_at_once() -> None:
     with pytest.raises(ValidationError) as error:
         clean_fields({"name": "", "interval_s": 7, "quorum": 0}, base={}, bounds=BOUNDS)
     assert set(error.value.error_dict) == {"name", "interval_s", "quorum", "url", "regions"}
+
+
+RECORDS = [
+    ("A", "999.1.1.1", "93.184.216.34"),
+    ("A", "example.com", "93.184.216.34"),
+    ("AAAA", "93.184.216.34", "2606:2800:21f:cb07::1"),
+    ("MX", "mail.example.com", "10 mail.example.com"),
+    ("MX", "70000 mail.example.com", "10 mail.example.com"),
+    ("SRV", "10 5 sip.example.com", "10 5 5060 sip.example.com"),
+    ("NS", "ns1..example.com", "ns1.example.com"),
+    ("CNAME", "x" * 64 + ".example.com", "www.example.com"),
+    ("PTR", "two words", "host.example.com"),
+]
+
+
+@pytest.mark.parametrize(("record_type", "wrong", "right"), RECORDS)
+def test_a_record_that_no_answer_can_hold_is_refused(
+    record_type: str, wrong: str, right: str
+) -> None:
+    check = {"kind": "dns", "url": "example.com", "regions": [1], "record_type": record_type}
+    with pytest.raises(ValidationError) as refused:
+        clean_fields({**check, "record_values": [right, wrong]}, base={}, bounds=BOUNDS)
+    (error,) = refused.value.error_dict["record_values"]
+    assert error.code == "record"
+    assert f"is not what {record_type} records look like, such as {right}." in error.message
+    with pytest.raises(ValueError, match="is not what"):  # nor would the worker know what to do
+        parse_record(wrong, record_type)
+    saved = clean_fields({**check, "record_values": [right]}, base={}, bounds=BOUNDS)
+    assert saved["record_values"] == [right]
+
+
+@pytest.mark.parametrize(
+    ("record_type", "text"),
+    [
+        *(
+            ("A", " 192.0.2.1 "),
+            ("AAAA", "::FFFF:192.0.2.1"),
+            ("MX", "0 ."),
+            ("MX", "010  a.test."),
+        ),
+        *(("SRV", "0 0 443 _a.test"), ("NS", "@"), ("CNAME", "a\\.b.test"), ("CNAME", "ä.test")),
+        *(("TXT", "any .. text"), ("SOA", "left to the worker"), ("CAA", "left to the worker")),
+    ],
+)
+def test_a_record_that_the_worker_reads_is_saved(record_type: str, text: str) -> None:
+    check = {"kind": "dns", "url": "example.com", "regions": [1], "record_type": record_type}
+    saved = clean_fields({**check, "record_values": [text]}, base={}, bounds=BOUNDS)
+    assert saved["record_values"] == [text]
+
+
+def test_a_change_of_the_record_type_is_judged_with_the_stored_values() -> None:
+    base = {
+        "kind": "dns",
+        "url": "dns://example.com",
+        "regions": [1],
+        "record_values": ["192.0.2.1"],
+    }
+    assert clean_fields({"interval_s": 300}, base={**base, "record_type": "MX"}, bounds=BOUNDS)
+    with pytest.raises(ValidationError) as refused:
+        clean_fields({"record_type": "MX"}, base=base, bounds=BOUNDS)
+    assert set(refused.value.error_dict) == {"record_values"}
 
 
 def test_the_operator_opens_private_targets() -> None:
