@@ -234,12 +234,15 @@ LOGGING = {
     "formatters": {
         "line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"},
     },
-    "filters": {"hide_ping_keys": {"()": "uptime.ping_log.HidePingKeys"}},
+    "filters": {
+        "hide_ping_keys": {"()": "uptime.ping_log.HidePingKeys"},
+        "one_line_refusals": {"()": "uptime.refusals.OneLineRefusals"},
+    },
     "handlers": {
         "console": {
             "class": "logging.StreamHandler",
             "formatter": "line",
-            "filters": ["hide_ping_keys"],
+            "filters": ["hide_ping_keys", "one_line_refusals"],
         }
     },
     "root": {"handlers": ["console"], "level": "INFO"},
