@@ -116,7 +116,11 @@ def _void(beat: Heartbeat, deadline: Deadline, loaded: Loaded, now: datetime) ->
     else:
         expect_next(beat, beat.expected_at or deadline.start, now=now)
     watched.close_span(beat.pk, at=deadline.start)
-    return Verdict(loaded=loaded, at=deadline.due, outcome=Outcome.VOID)
+    message = (
+        f"We could not hear calls all the time from {_clock(deadline.start)} to {_clock(deadline.due)}, "
+        "so a missing one is not counted."
+    )
+    return Verdict(loaded=loaded, at=deadline.due, outcome=Outcome.VOID, message=message)
 
 
 def _forget_what_nobody_heard(beats: Sequence[Heartbeat], now: datetime) -> None:

@@ -117,6 +117,11 @@ def test_where_we_could_not_hear_the_silence_is_void(heard: list[tuple[object, o
     assert beat_of(check).expected_at == NOON + 120 * MINUTE
     assert beat_of(check).due_at == NOON + 125 * MINUTE
     assert spans(check) == [(NOON, NOON + HOUR)]
+    day = f"{NOON:%d %b}".removeprefix("0")
+    assert Evidence.objects.for_client(check.client).get(check_id=check.pk).message == (
+        f"We could not hear calls all the time from {day} 13:00 UTC to {day} 13:05 UTC, "
+        "so a missing one is not counted."
+    )
 
 
 def test_a_deaf_gap_before_the_window_does_no_harm() -> None:
