@@ -78,14 +78,16 @@ def _read(request: HttpRequest, word: str) -> Call:
             )
         exit_status = int(word)
         kind = Ping.Kind.FAIL if exit_status else Ping.Kind.SUCCESS
-    run = request.GET.get("rid", "")
-    if run and not _RUN.fullmatch(run):
+    runs = request.GET.getlist("rid")
+    if len(runs) > 1:
+        raise BadCall("rid must stand in the address only once.")
+    if runs and not _RUN.fullmatch(runs[0]):
         raise BadCall("rid must be 1 to 64 letters, digits or one of . _ : -")
     body = request.read(MOST_BODY) if request.method == "POST" else b""
     return Call(
         kind=kind,
         exit_status=exit_status,
-        run=run,
+        run=runs[0] if runs else "",
         method=str(request.method),
         remote_address=request.META.get("REMOTE_ADDR", "")[:45],
         user_agent=_storable(request.headers.get("User-Agent", ""))[:200],
