@@ -20,6 +20,13 @@ def test_every_setting_has_its_row_and_every_row_its_setting() -> None:
     assert sorted(rows) == sorted(KNOWN)
 
 
+def test_every_switch_of_the_start_has_its_row() -> None:
+    start = (ROOT / "uptime/embedded/__main__.py").read_text().partition("\n")[0]
+    names = re.findall(r"\b[A-Z]{4,}\b", start)
+    table = (ROOT / "docs/settings.md").read_text().partition("## ")[2]
+    assert sorted(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)) == sorted(names)
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_lead_somewhere(page: Path) -> None:
     links = re.findall(r"\]\((?!https?:|#|mailto:)([^)#]+)", page.read_text())
