@@ -78,8 +78,27 @@ def test_a_run_under_way_goes_before_the_schedule() -> None:
         ("@daily", "UTC", "cron", "fields"),
         ("٣ * * * *", "UTC", "cron", "fields"),
         ("61 * * * *", "UTC", "cron", "cron"),
-        ("0 0 31 2 *", "UTC", "cron", "cron"),
-        ("* * */20 * 1L", "UTC", "cron", "never"),
+        ("0 0 31 2 *", "UTC", "cron", "never"),
+        ("0 0 L * *", "UTC", "cron", "cron"),
+        ("0 0 LW * *", "UTC", "cron", "cron"),
+        ("0 0 15W * *", "UTC", "cron", "cron"),
+        ("0 0 ? * *", "UTC", "cron", "cron"),
+        ("0 0 * * 5L", "UTC", "cron", "cron"),
+        ("0 0 * * 1#2", "UTC", "cron", "cron"),
+        ("0 0 * JANUARY *", "UTC", "cron", "cron"),
+        ("*/99999999999999999999 * * * *", "UTC", "cron", "cron"),
+        ("*/0 * * * *", "UTC", "cron", "cron"),
+        ("*/5/5 * * * *", "UTC", "cron", "cron"),
+        ("5/10 * * * *", "UTC", "cron", "cron"),
+        ("30-10 * * * *", "UTC", "cron", "cron"),
+        ("1,,2 * * * *", "UTC", "cron", "cron"),
+        ("*-5 * * * *", "UTC", "cron", "cron"),
+        ("-1 * * * *", "UTC", "cron", "cron"),
+        ("0 0 0 * *", "UTC", "cron", "cron"),
+        ("0 0 * MON *", "UTC", "cron", "cron"),
+        ("", "localtime", "timezone", "zone"),
+        ("", "Factory", "timezone", "zone"),
+        ("", "europe/berlin", "timezone", "zone"),
         ("1" + ",1" * 50 + " * * * *", "UTC", "cron", "length"),
     ],
 )
@@ -87,14 +106,42 @@ def test_refused(cron: str, zone: str, field: str, rule: str) -> None:
     with pytest.raises(ContractError) as caught:
         check_schedule(cron, zone)
     assert (caught.value.field, caught.value.rule) == (field, rule)
-    assert caught.value.message.endswith(".")
+    assert caught.value.message.endswith((".", "?"))
 
 
 @pytest.mark.parametrize(
-    "cron", ["", "*/5 * * * *", "0 4 1,15 * *", "0 9 * * MON-FRI", "0 0 L * *"]
+    "cron",
+    [
+        *("", "*/5 * * * *", "0 4 1,15 * *", "0 9 * * MON-FRI", "0 0 29 2 *", "0 0 31 2 1"),
+        *("10-50/20,5 8-18/2 * jan,Jul-sep sun,7", "0-59/1 23 31 12 0-7"),
+    ],
 )
 def test_taken(cron: str) -> None:
     check_schedule(cron, "Pacific/Kiritimati")
+
+
+@pytest.mark.parametrize(
+    ("cron", "zone", "message"),
+    [
+        ("60 * * * *", "UTC", 'The minute of a cron expression is 0 to 59, not "60".'),
+        ("0 0 32 * *", "UTC", 'The day of month of a cron expression is 1 to 31, not "32".'),
+        ("0 0 * * 5-8", "UTC", 'The day of week of a cron expression is 0 to 7, not "8".'),
+        ("*/60 * * * *", "UTC", 'The step of the minute is 1 to 59, not "60".'),
+        ("5/10 * * * *", "UTC", "A step needs a range or *: write 5-59/10 for the minute."),
+        ("0 22-6 * * *", "UTC", 'The range "22-6" of the hour runs backwards.'),
+        (
+            "0 0 L * *",
+            "UTC",
+            'The day of month cannot be "L". It takes what cron in Debian takes: *, numbers, lists, ranges and steps.',
+        ),
+        ("0 0 30 2 *", "UTC", "This cron expression never comes: there is no such date."),
+        ("", "europe/berlin", '"europe/berlin" is not a time zone. Did you mean Europe/Berlin?'),
+    ],
+)
+def test_what_is_refused_is_named(cron: str, zone: str, message: str) -> None:
+    with pytest.raises(ContractError) as caught:
+        check_schedule(cron, zone)
+    assert caught.value.message == message
 
 
 def test_words() -> None:
