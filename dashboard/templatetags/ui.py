@@ -19,6 +19,7 @@ from clients.models import AuditEvent
 from dashboard import figures, icons
 from dashboard.changes import Change, changes_in, field_word
 from dashboard.strips import Strip
+from dashboard.visible import visible
 
 register = template.Library()
 
@@ -94,6 +95,12 @@ def state_icon(value: str) -> SafeString:
 def drawing(value: Any) -> SafeString:
     """A strip's or a chart's SVG; `dashboard.charts` has escaped whatever stands in it."""
     return mark_safe(value.svg if value else "")
+
+
+@register.filter("visible")
+def visible_text(text: object) -> SafeString:
+    """A stranger's text: what hides in it is shown, and its direction stays its own."""
+    return format_html("<bdi>{}</bdi>", visible(str(text)))
 
 
 @register.filter

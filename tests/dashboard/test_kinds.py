@@ -151,3 +151,31 @@ def test_the_protocol_has_its_name(personas: Personas, browse: Browse) -> None:
     page = page_of(browse(personas.viewer).get(path))
     assert "Protocol HTTP/1.1" in page
     assert "Where the time went" in page
+
+
+def test_characters_that_hide_or_turn_are_shown(personas: Personas, browse: Browse) -> None:
+    hidden = "\u202egnp\u202c\u200b\u2028\x1b\xad\U000e0041"
+    shown = r"\u202egnp\u202c\u200b\u2028\x1b\xad\U000e0041"
+    regex = f"a{hidden}b"
+    check = make_check(
+        personas.client, personas.region, url="https://example.com/", regex=[regex, "שלום é"]
+    )
+    verdict = {"kind": "regex", "expected": regex, "got": f"got{hidden}", "ok": False}
+    document = {
+        "assertions": [verdict],
+        "evidence": {"headers": [["X-Made", f"by{hidden}"]], "body": f"one\r\n\ttwo{hidden}"},
+        "certificate": {"not_after": 1_800_000_000, "issuer": f"CA{hidden}", "subject": "x"},
+        "hops": [{"url": f"https://a.test/{hidden}", "http_status": 301}],
+    }
+    path = result_of(check, document, http_status=200)
+    viewer = browse(personas.viewer)
+    page = viewer.get(path).content.decode()
+    texts = (f"a{shown}b", f"got{shown}", f"by{shown}", f"CA{shown}", f"https://a.test/{shown}")
+    for said in texts:
+        assert f"<bdi>{said}</bdi>" in page, said
+    assert f"<bdi>one\r\n\ttwo{shown}</bdi>" in page
+    listed = viewer.get(f"/checks/{check.pk}/").content.decode()
+    assert f"<bdi>a{shown}b</bdi>" in listed
+    assert "<bdi>שלום é</bdi>" in listed, "letters of other scripts stay, and turn nothing else"
+    for char in "\u202e\u200b\u2028\x1b\xad":
+        assert char not in page + listed
