@@ -95,8 +95,9 @@ def test_a_body_that_nobody_takes_is_refused(port: int) -> None:
     assert send(port, "POST", "/accounts/login/", b"", **stated) == (413, f"{most}\n".encode())
 
 
+@pytest.mark.slow
 def test_slow_clients_stop_nobody_for_long(port: int) -> None:
-    """More of them than a web server has threads: half without an end of the head, half without a body."""
+    """More of them than a web server has threads: half never end the head, half send no body."""
     head = b"POST /api/v1/checks HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 99\r\n"
     slow = [socket.create_connection(("127.0.0.1", port)) for _ in range(40)]
     try:
