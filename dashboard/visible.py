@@ -1,4 +1,4 @@
-"""PURE: texts of strangers with every character to be seen: none that hides, or turns what stands beside it (hop 10)."""
+"""PURE: texts of strangers in which no character hides, or turns what stands beside it (hop 10)."""
 
 from __future__ import annotations
 

@@ -50,15 +50,16 @@ _WORST = {mark: rank for rank, mark in enumerate((Mark.NONE, Mark.UP, Mark.SLOW,
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckFilter:
-    """What the list shows: a state, a text in name or address, a page."""
+    """What the list shows: a state, a kind, a text in name or address, a page."""
 
     state: str = ""
+    kind: str = ""
     text: str = ""
     page: int = 1
 
     @property
     def active(self) -> bool:
-        return bool(self.state or self.text)
+        return bool(self.state or self.kind or self.text)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,6 +136,8 @@ def listed_checks(client: Client, wanted: CheckFilter, *, now: datetime) -> Quer
     rows = live_checks(client)
     if wanted.state in State.values:
         rows = rows.filter(state=wanted.state)
+    if wanted.kind:
+        rows = rows.filter(kind=wanted.kind)
     if wanted.text:
         rows = rows.filter(Q(name__icontains=wanted.text) | Q(url__icontains=wanted.text))
     urgency = Case(
@@ -164,7 +167,7 @@ def check_page(
     """One page of the list; `counts` of all checks by state save counting them again."""
     rows = listed_checks(client, wanted, now=now)
     known = counts[wanted.state] if wanted.state else sum(counts.values())
-    total = rows.count() if wanted.text else known
+    total = rows.count() if wanted.kind or wanted.text else known
     pages = max(1, -(-total // size))
     page = min(max(1, wanted.page), pages)
     chosen = list(rows[(page - 1) * size : page * size])

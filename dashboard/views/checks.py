@@ -106,16 +106,21 @@ def check_list(request: ClientRequest) -> HttpResponse:
     client = request.client
     wanted = listing.CheckFilter(
         state=request.GET.get("state", "") if request.GET.get("state") in State.values else "",
+        kind=request.GET.get("kind", "") if request.GET.get("kind") in Kind.values else "",
         text=_search_text(request.GET.get("q", "")),
         page=_page_number(request.GET.get("page", "")),
     )
     counts = listing.counts_by_state(client)
     page = listing.check_page(client, wanted, counts, now=now, zone=zone)
     total = sum(counts.values())
-    query = {name: value for name, value in (("state", wanted.state), ("q", wanted.text)) if value}
+    given = {"kind": wanted.kind, "q": wanted.text}
+    kept = {name: value for name, value in given.items() if value}
+    query = ({"state": wanted.state} if wanted.state else {}) | kept
     context = {
         "page": page,
         "wanted": wanted,
+        "kept": urlencode(kept),
+        "kinds": Kind.choices,
         "tiles": tiles_of(counts),
         "total": total,
         "limit": client.check_limit,

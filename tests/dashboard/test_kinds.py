@@ -179,3 +179,25 @@ def test_characters_that_hide_or_turn_are_shown(personas: Personas, browse: Brow
     assert "<bdi>שלום é</bdi>" in listed, "letters of other scripts stay, and turn nothing else"
     for char in "\u202e\u200b\u2028\x1b\xad":
         assert char not in page + listed
+
+
+def test_the_list_shows_one_kind(personas: Personas, browse: Browse) -> None:
+    tcp = {"kind": "tcp", "url": "tcp://db.example.com:5432"}
+    make_check(personas.client, personas.region, name="Shop", url="https://example.com/")
+    make_check(personas.client, personas.region, name="Store", **tcp)
+    make_check(personas.client, personas.region, name="Second", state="down", **tcp)
+    viewer = browse(personas.viewer)
+
+    def named(query: str) -> list[str]:
+        page = viewer.get(f"/checks/{query}").content.decode()
+        return re.findall(r'data-check-name="(\w+)"', page)
+
+    assert named("?kind=tcp") == ["Second", "Store"]
+    assert named("?kind=tcp&state=down") == ["Second"]
+    assert named("?kind=tcp&q=sto") == ["Store"]
+    assert named("?kind=icmp") == named("") == ["Second", "Shop", "Store"]
+    page = viewer.get("/checks/?kind=tcp&q=s&state=down").content.decode()
+    assert 'value="tcp" selected' in page
+    assert 'href="?state=up&amp;kind=tcp&amp;q=s"' in page, "other states keep kind and text"
+    assert "1 check of 3" in viewer.get("/checks/?kind=http").content.decode()
+    assert "No check matches" in viewer.get("/checks/?kind=dns").content.decode()
