@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from io import StringIO
+from io import BytesIO, StringIO
 from typing import Any
 
 import pytest
 import time_machine
 from django.db import connection
 from django.test import Client as Browser
+from django.test import RequestFactory
 from pytest_django.fixtures import DjangoAssertNumQueries
 
 from checks.heartbeats.calls import CALLS_A_MINUTE
@@ -19,6 +20,7 @@ from checks.models import Check, Ping
 from tests.checks.heartbeats.beats import NOON, beat_of, heartbeat, state_of
 from tests.conftest import Personas
 from uptime.ping_log import HidePingKeys
+from uptime.wsgi import application
 
 UNKNOWN = "00000000-0000-4000-8000-000000000000"
 
@@ -117,6 +119,18 @@ def test_the_body_is_kept_up_to_its_limit_and_made_storable(check: Check, browse
     kept = newest(check).body
     assert kept.startswith("<script>alert(1)</script>��xxx")
     assert len(kept) == 10_000
+
+
+def test_a_body_that_ends_too_early_is_no_call(check: Check, browser: Browser) -> None:
+    """Whoever went away in the middle has not said what happened."""
+    browser.get("/ping/x")  # the addresses are loaded, as in a server that runs
+    said: list[str] = []
+    environ = RequestFactory().post(path(check)).environ
+    environ |= {"CONTENT_LENGTH": "50", "wsgi.input": BytesIO(b"half of")}
+    answer = application(environ, lambda status, _: said.append(status))
+    assert said == ["400 Bad Request"]
+    assert b"".join(answer) == b"The body could not be read to its end.\n"
+    assert beat_of(check).pings == 0
 
 
 def test_a_form_is_a_body_like_any_other(check: Check, browser: Browser) -> None:
