@@ -117,9 +117,8 @@ class Supervisor:
         book.unlink(missing_ok=True)
         self._start("target", partial(parts.run_target, self._state))
         self._pump(book.exists, at_most_s=TARGET_STARTS_S)
-        given = self._env.get("UPTIME_ALLOW_NETWORKS", "")
-        self._env["UPTIME_ALLOW_NETWORKS"] = target.networks(self._state, given=given)
-        os.environ.update(self._env)
+        name = "UPTIME_ALLOW_NETWORKS"
+        os.environ[name] = target.networks(self._state, given=os.environ.get(name, ""))
 
     def _load(self) -> None:
         if self._console.is_terminal:
