@@ -186,7 +186,7 @@ def _json(case: _Case) -> Iterable[Verdict]:
 def _body_size(case: _Case) -> Iterable[Verdict]:
     # The contract has no reason of its own for it: like a missing keyword it is a text not as expected.
     least, got = case.probe.min_body_bytes or 0, len(case.answer.body)
-    message = f"The body has {got} bytes, expected {least} or more."
+    message = f"The body has {got} byte{'s' * (got != 1)}, expected {least} or more."
     if case.without_body:
         message = f"{case.without_body}, expected {least} bytes or more."
     yield verdict("min_body_bytes", str(least), str(got), got >= least, Reason.KEYWORD, message)

@@ -232,6 +232,11 @@ def test_body_size(least: int, ok: bool) -> None:
         assert verdict.message == "The body has 11 bytes, expected 12 or more."
 
 
+def test_one_byte_is_said_in_the_singular() -> None:
+    verdict = only(asked(min_body_bytes=2), answer(b"x"))
+    assert verdict.message == "The body has 1 byte, expected 2 or more."
+
+
 @pytest.mark.parametrize(
     ("method", "status", "words"),
     [
