@@ -39,6 +39,7 @@ MOST_ROWS = 50_000
 """In one call; the next one goes on."""
 _OVER = (
     ("checks_minuterun", "minute", "closed_at is not null", KEEP_RUNS),
+    ("checks_deadletter", "minute", "true", KEEP_RUNS),  # longer than any queue keeps a letter
     ("checks_batchreport", "minute", "true", KEEP_BATCH_REPORTS),
     ("checks_extraslot", "slot", "closed_at is not null", KEEP_EXTRA_SLOTS),
     ("checks_rolledhour", "hour", "true", KEEP_RUNS),

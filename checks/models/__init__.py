@@ -7,12 +7,13 @@ from checks.models.heartbeat import Heartbeat, HeartbeatSpan, Ping, PingHealth
 from checks.models.incident import Event, Incident
 from checks.models.region import IngestKey, Region
 from checks.models.result import Evidence, Result, RolledHour, RollupHour
-from checks.models.run import BatchReport, ExtraSlot, MinuteRun
+from checks.models.run import BatchReport, DeadLetter, ExtraSlot, MinuteRun
 from checks.models.state import RegionState
 
 __all__ = [
     "BatchReport",
     "Check",
+    "DeadLetter",
     "Event",
     "Evidence",
     "ExtraSlot",

@@ -39,6 +39,16 @@ class MinuteRun(models.Model):
     redispatched = models.PositiveIntegerField(default=0)
     resent = ArrayField(models.PositiveIntegerField(), default=list, blank=True)
     """Numbers of the lost batches that were sent out once more; being listed is the claim."""
+    # What the engine says of its invocations; with a default in the database too, so that the version before
+    # this one can still write runs while an upgrade or a rollback is under way.
+    throttled = models.PositiveIntegerField(default=0, db_default=0)
+    """Tries that the engine refused because too much was running."""
+    retried = models.PositiveIntegerField(default=0, db_default=0)
+    """Tries beyond the first, for whatever reason."""
+    failed = models.PositiveIntegerField(default=0, db_default=0)
+    """Invocations that were not accepted after all tries."""
+    dead_letters = models.PositiveIntegerField(default=0, db_default=0)
+    """Invocations that were accepted and came to nothing: their events ended in a dead-letter queue."""
     dispatch_report = models.JSONField(default=dict)
     """The dispatcher's own figures, read from the object store by the watch."""
     alarm = models.CharField(max_length=200, blank=True)
@@ -83,6 +93,27 @@ class BatchReport(models.Model):
                 fields=["minute", "region", "batch", "attempt"], name="batch_report_unique"
             )
         ]
+
+
+class DeadLetter(models.Model):
+    """An invocation that was accepted and came to nothing, as its region's dead-letter queue told it.
+
+    The row is what counts a letter once, however often the queue hands it out.
+    """
+
+    request_id = models.CharField(max_length=64, unique=True)
+    minute = models.DateTimeField()
+    region = models.ForeignKey(Region, on_delete=models.PROTECT, related_name="+")
+    function = models.CharField(max_length=64)
+    condition = models.CharField(max_length=64)
+    """Why the engine gave up, in its own word: RetriesExhausted, EventAgeExceeded."""
+    invocations = models.PositiveSmallIntegerField()
+    """How often it was tried."""
+    batches = ArrayField(models.PositiveIntegerField(), default=list, blank=True)
+    received_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        indexes = [models.Index(fields=["minute"], name="dead_letter_minute")]
 
 
 class ExtraSlot(models.Model):

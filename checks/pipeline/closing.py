@@ -17,7 +17,8 @@ from checks.pipeline.snapshot import load_snapshot
 from fanout_lambdas.objectstore import NoSuchObject, ObjectStore, dispatch_key
 from fanout_lambdas.planning import ANSWER_WITHIN_S, due_slots
 from fanout_lambdas.shared.contracts import ContractError, Outcome
-from fanout_lambdas.shared.contracts.snapshot import DispatchReport, Snapshot
+from fanout_lambdas.shared.contracts.dispatch import DispatchReport
+from fanout_lambdas.shared.contracts.snapshot import Snapshot
 from fanout_lambdas.shared.slots import MINUTE_S, minute_of
 
 logger = logging.getLogger(__name__)
@@ -64,8 +65,11 @@ def open_gap_runs(*, now: datetime) -> int:
         cursor.execute(
             """
             insert into checks_minuterun (minute, region_id, snapshot_key, planned, batches, rechecks, dispatched,
-              answered, late, void, missed, excluded, duplicates, redispatched, resent, dispatch_report, alarm)
-            select gap.minute, region.id, '', 0, '[]', 0, 0, 0, 0, 0, 0, 0, 0, 0, '{}', '{}', %(alarm)s
+              answered, late, void, missed, excluded, duplicates, redispatched, resent, dispatch_report, alarm,
+              dead_letters)
+            select gap.minute, region.id, '', 0, '[]', 0, 0, 0, 0, 0, 0, 0, 0, 0, '{}', '{}', %(alarm)s,
+              (select count(*) from checks_deadletter letter
+               where letter.minute = gap.minute and letter.region_id = region.id)
             from checks_region region
             cross join lateral (
               select min(run.minute) as minute from checks_minuterun run
