@@ -21,7 +21,8 @@ from fanout_lambdas.objectstore import (
 )
 from fanout_lambdas.planning import BATCHED, Topology, plan_batches, tiers, with_tier
 from fanout_lambdas.shared.contracts import Batch, Fields
-from fanout_lambdas.shared.contracts.snapshot import DispatchReport, Snapshot
+from fanout_lambdas.shared.contracts.dispatch import DispatchReport
+from fanout_lambdas.shared.contracts.snapshot import Snapshot
 from fanout_lambdas.shared.slots import MINUTE_S
 
 log = logging.getLogger(__name__)
@@ -58,7 +59,7 @@ def dispatch(
     failed: list[int] = []
     retried = 0
     for group in tiers(batches, topology):
-        if topology.paced:
+        if topology.spread:
             wait = group[0].not_before - LEAD_S - clock()
             if wait > 0:
                 sleep(wait)
@@ -106,6 +107,7 @@ def read_topology(source: Fields | None) -> Topology:
     return Topology(
         checks_per_worker=source.whole("checks_per_worker", 1, 1_000),
         workers_per_triggerer=source.whole("workers_per_triggerer", 0, 1_000),
+        billed=source.flag("billed", False),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from fanout_lambdas.shared.contracts import MAX_PAYLOAD_BYTES, encode
@@ -13,19 +14,36 @@ if TYPE_CHECKING:
 DISPATCHER, TRIGGERER, WORKER = "dispatcher", "triggerer", "worker"
 
 
-class InvokeError(Exception):
-    """An invocation that was not accepted. `permanent`: the same call can never succeed."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Invoked:
+    """An accepted invocation: how often it was tried again before, and how often of that for a 429."""
 
-    def __init__(self, message: str, *, permanent: bool, throttled: bool = False) -> None:
+    retried: int = 0
+    throttled: int = 0
+
+
+class InvokeError(Exception):
+    """An invocation that was not accepted. `permanent`: the same call can never succeed.
+
+    `throttled` counts the refusals with 429, the last one included; `retried` the tries after the first.
+    """
+
+    def __init__(
+        self, message: str, *, permanent: bool, retried: int = 0, throttled: int = 0
+    ) -> None:
         super().__init__(message)
         self.permanent = permanent
+        self.retried = retried
         self.throttled = throttled
 
 
 class Invoker(Protocol):
-    """Returns once the invocation is accepted, not once it is done; raises InvokeError."""
+    """Returns once the invocation is accepted, not once it is done; raises InvokeError.
 
-    def invoke(self, function: str, payload: Mapping[str, Any]) -> None: ...
+    The payload's `region` says where. Several threads may call it at once.
+    """
+
+    def invoke(self, function: str, payload: Mapping[str, Any]) -> Invoked: ...
 
 
 class LambdaInvoker:
@@ -35,7 +53,7 @@ class LambdaInvoker:
         self._client = client
         self._names = names
 
-    def invoke(self, function: str, payload: Mapping[str, Any]) -> None:
+    def invoke(self, function: str, payload: Mapping[str, Any]) -> Invoked:
         body = encode(payload)
         if len(body) > MAX_PAYLOAD_BYTES:
             raise InvokeError(
@@ -48,6 +66,7 @@ class LambdaInvoker:
             self._client.invoke(FunctionName=name, InvocationType="Event", Payload=body)
         except Exception as error:  # botocore's classes are made at run time
             raise _translated(function, error) from error
+        return Invoked()
 
 
 def _translated(function: str, error: Exception) -> InvokeError:
@@ -57,5 +76,5 @@ def _translated(function: str, error: Exception) -> InvokeError:
     return InvokeError(
         f"{function} was not started: {error}",
         permanent=400 <= status < 500 and not throttled,
-        throttled=throttled,
+        throttled=int(throttled),
     )

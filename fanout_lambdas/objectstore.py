@@ -127,6 +127,15 @@ def dispatch_key(minute: int, region: str) -> str:
     return f"{DISPATCHES}{minute_key(minute)}/{region}.json"
 
 
+def trigger_key(minute: int, region: str, unique: str) -> str:
+    return f"{trigger_prefix(minute, region)}{unique}.json"
+
+
+def trigger_prefix(minute: int, region: str) -> str:
+    """Where the reports of one minute's triggerers lie."""
+    return f"{DISPATCHES}{minute_key(minute)}/{region}/"
+
+
 def spool_key(*, region: str, minute: int, number: int, attempt: int, unique: str) -> str:
     """Sorts by time, so that the drain job begins with the oldest."""
     return f"{SPOOL}{minute_key(minute)}-{region}-{number}-{attempt}-{unique}.json"

@@ -14,6 +14,7 @@ from fanout_lambdas.shared.slots import MINUTE_S, minute_of
 
 ANSWER_WITHIN_S = 60  # a result stored later than this after its slot counts as late
 BATCH_SPAN_S = 3  # slots of one batch lie within this window: a batch reports at its end, and people wait for that
+SLOW_SPAN_S = 20  # of a billed batch of slow checks: each lasts a whole timeout, so few are cheap
 MAX_PROBES_PAYLOAD = 900_000  # bytes; leaves room for the envelope below the limit of 1 MB
 TIER_FROM_BATCHES = 3_000  # above this many invocations one dispatcher is too slow alone
 
@@ -24,15 +25,24 @@ _measure = json.JSONEncoder(separators=(",", ":")).encode
 class Topology:
     """The shape of the fan-out: checks per worker, and workers per triggerer (0: no triggerers).
 
-    A worker with one check starts it at once; a worker with several keeps each to its slot.
+    Workers with one check each start at the minute's first second, as in the article; batches start at their time.
+    `billed`: waiting costs money, as on Lambda. Then a batch starts at its last slot and no probe waits for its own,
+    so that a probe starts up to the batch's span late and never early.
     """
 
     checks_per_worker: int
     workers_per_triggerer: int
+    billed: bool = False
+
+    @property
+    def spread(self) -> bool:
+        """Whether batches start at their time in the minute, not all at its first second."""
+        return self.checks_per_worker > 1
 
     @property
     def paced(self) -> bool:
-        return self.checks_per_worker > 1
+        """Whether a worker keeps each probe to its slot."""
+        return self.spread and not self.billed
 
 
 DIRECT = Topology(checks_per_worker=1, workers_per_triggerer=0)
@@ -48,6 +58,9 @@ class PlannedSlot(NamedTuple):
     slot: int
     check_id: int
     check: CheckPlan
+
+
+Cut = Sequence[tuple[PlannedSlot, dict[str, Any]]]
 
 
 def due_slots(snapshot: Snapshot, minute: int, region: str) -> list[PlannedSlot]:
@@ -74,12 +87,15 @@ def plan_batches(
 ) -> list[Batch]:
     """The minute's batches, numbered from 0 in the order in which they start."""
     due = due_slots(snapshot, minute, region)
-    lanes = (
-        [planned for planned in due if not planned.check.slow],
-        [planned for planned in due if planned.check.slow],
-    )
-    cuts = [cut for lane in lanes for cut in _cut(lane, region, topology.checks_per_worker)]
-    cuts.sort(key=_start)  # stable: of two that start together the quick lane goes first
+    most = topology.checks_per_worker
+    quick = [planned for planned in due if not planned.check.slow]
+    slow = [planned for planned in due if planned.check.slow]
+    cuts = [
+        *_cut(quick, region, most, BATCH_SPAN_S),
+        *_cut(slow, region, most, SLOW_SPAN_S if topology.billed else BATCH_SPAN_S),
+    ]
+    # Stable: of two that start together the quick lane goes first.
+    cuts.sort(key=lambda cut: _beginning(cut, topology))
     return [
         _batch(cut, minute, region, number, topology, attempt, snapshot.canaries)
         for number, cut in enumerate(cuts)
@@ -104,7 +120,7 @@ def plan_extra(
         minutes.setdefault(minute_of(planned.slot), []).append(planned)
     batches: list[Batch] = []
     for minute, due in minutes.items():
-        for cut in _cut(due, region, topology.checks_per_worker):
+        for cut in _cut(due, region, topology.checks_per_worker, BATCH_SPAN_S):
             number = first_number + len(batches)
             batches.append(_batch(cut, minute, region, number, topology, attempt, canaries))
     return batches
@@ -141,7 +157,7 @@ def tiers(batches: Sequence[Batch], topology: Topology) -> list[list[Batch]]:
 
 def with_tier(topology: Topology, batches: int) -> Topology:
     """`topology` with a triggerer tier when so many batches are more than one loop can start."""
-    if topology.workers_per_triggerer or not topology.paced or batches < TIER_FROM_BATCHES:
+    if topology.workers_per_triggerer or not topology.spread or batches < TIER_FROM_BATCHES:
         return topology
     return replace(topology, workers_per_triggerer=TIERED.workers_per_triggerer)
 
@@ -150,12 +166,12 @@ def _in_time(planned: PlannedSlot) -> tuple[int, int]:
     return planned[0], planned[1]
 
 
-def _start(cut: Sequence[tuple[PlannedSlot, dict[str, Any]]]) -> int:
-    return cut[0][0].slot
+def _beginning(cut: Cut, topology: Topology) -> int:
+    return cut[-1 if topology.billed else 0][0].slot
 
 
 def _cut(
-    due: Sequence[PlannedSlot], region: str, most: int
+    due: Sequence[PlannedSlot], region: str, most: int, span_s: int
 ) -> Iterable[list[tuple[PlannedSlot, dict[str, Any]]]]:
     """Cut in the order of time by number of checks, span of time and payload."""
     cut: list[tuple[PlannedSlot, dict[str, Any]]] = []
@@ -167,7 +183,7 @@ def _cut(
             probe["sealed"] = check.sealed[region]
         length = len(_measure(probe)) + 2
         if cut and (
-            len(cut) >= most or slot - first >= BATCH_SPAN_S or size + length > MAX_PROBES_PAYLOAD
+            len(cut) >= most or slot - first >= span_s or size + length > MAX_PROBES_PAYLOAD
         ):
             yield cut
             cut, size = [], 0
@@ -180,7 +196,7 @@ def _cut(
 
 
 def _batch(
-    cut: Sequence[tuple[PlannedSlot, dict[str, Any]]],
+    cut: Cut,
     minute: int,
     region: str,
     number: int,
@@ -188,14 +204,12 @@ def _batch(
     attempt: int,
     canaries: Sequence[Mapping[str, Any]],
 ) -> Batch:
-    # The article's designs start everything at the minute's first second.
-    not_before = cut[0][0].slot if topology.paced else minute
     return Batch(
         minute=minute,
         number=number,
         attempt=attempt,
         region=region,
-        not_before=not_before,
+        not_before=_beginning(cut, topology) if topology.spread else minute,
         deadline=cut[-1][0].slot + ANSWER_WITHIN_S,
         paced=topology.paced,
         canaries=tuple(canaries),

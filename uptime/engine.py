@@ -20,7 +20,7 @@ from checks.models import Region
 from checks.regions import newest_ingest_key
 from fanout_lambdas.config import WorkerConfig
 from fanout_lambdas.dispatcher import NothingToDispatch, dispatch
-from fanout_lambdas.invoke import DISPATCHER, TRIGGERER, WORKER, InvokeError, Invoker
+from fanout_lambdas.invoke import DISPATCHER, TRIGGERER, WORKER, Invoked, InvokeError, Invoker
 from fanout_lambdas.objectstore import ObjectStore, open_store
 from fanout_lambdas.shared.netguard import AllowList
 from fanout_lambdas.triggerer import multiply
@@ -47,7 +47,7 @@ class CeleryInvoker:
     def __init__(self, celery: Celery = app) -> None:
         self._celery = celery
 
-    def invoke(self, function: str, payload: Mapping[str, Any]) -> None:
+    def invoke(self, function: str, payload: Mapping[str, Any]) -> Invoked:
         try:
             self._celery.send_task(
                 f"uptime.engine.{function}",
@@ -62,6 +62,7 @@ class CeleryInvoker:
         except Exception as error:  # each broker's library has errors of its own
             logger.exception("%s could not be published", function)
             raise InvokeError(f"{function} was not started: {error}", permanent=False) from error
+        return Invoked()
 
 
 def invoker() -> Invoker:

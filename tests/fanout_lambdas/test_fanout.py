@@ -14,7 +14,7 @@ import pytest
 
 from fanout_lambdas.config import DEFAULT_IN_FLIGHT
 from fanout_lambdas.dispatcher import NothingToDispatch, dispatch
-from fanout_lambdas.invoke import TRIGGERER, WORKER, InvokeError, LambdaInvoker
+from fanout_lambdas.invoke import TRIGGERER, WORKER, Invoked, InvokeError, LambdaInvoker
 from fanout_lambdas.objectstore import DirectoryStore, dispatch_key, snapshot_key
 from fanout_lambdas.planning import BATCHED, due_slots, plan_batches
 from fanout_lambdas.probe.run import ProbeEngine
@@ -26,7 +26,8 @@ from fanout_lambdas.shared.contracts import (
     Reason,
     ResultBatch,
 )
-from fanout_lambdas.shared.contracts.snapshot import CheckPlan, DispatchReport, Snapshot
+from fanout_lambdas.shared.contracts.dispatch import DispatchReport
+from fanout_lambdas.shared.contracts.snapshot import CheckPlan, Snapshot
 from fanout_lambdas.shared.netguard import AllowList, Guard
 from fanout_lambdas.shared.slots import phase
 from fanout_lambdas.triggerer import multiply
@@ -44,10 +45,11 @@ class Invocations:
         self.calls: list[tuple[str, dict[str, Any]]] = []
         self.failures = list(failures)
 
-    def invoke(self, function: str, payload: Mapping[str, Any]) -> None:
+    def invoke(self, function: str, payload: Mapping[str, Any]) -> Invoked:
         if self.failures:
             raise self.failures.pop(0)
         self.calls.append((function, json.loads(json.dumps(payload))))
+        return Invoked()
 
 
 class Time:
@@ -113,9 +115,9 @@ def test_batches_leave_shortly_before_their_first_slot(store: DirectoryStore) ->
     left: list[tuple[int, float]] = []
 
     class Timed(Invocations):
-        def invoke(self, function: str, payload: Mapping[str, Any]) -> None:
+        def invoke(self, function: str, payload: Mapping[str, Any]) -> Invoked:
             left.append((payload["not_before"], time.now))
-            super().invoke(function, payload)
+            return super().invoke(function, payload)
 
     invoker = Timed()
     report = dispatch(event(), store=store, invoker=invoker, clock=time.clock, sleep=time.sleep)
@@ -184,7 +186,7 @@ def test_newer_snapshot_is_not_used_for_an_older_minute(tmp_path: Path) -> None:
 
 def test_passing_failures_are_tried_again_and_lasting_ones_told(store: DirectoryStore) -> None:
     time = Time(MINUTE - 5)
-    passing = InvokeError("throttled", permanent=False, throttled=True)
+    passing = InvokeError("throttled", permanent=False, throttled=1)
     lasting = InvokeError("no such function", permanent=True)
     invoker = Invocations(passing, passing, lasting)
     report = dispatch(event(), store=store, invoker=invoker, clock=time.clock, sleep=time.sleep)

@@ -1,4 +1,4 @@
-"""The immutable document of all active checks (hop 0), and the dispatcher's report on a minute."""
+"""The immutable document of all active checks (hop 0)."""
 
 from __future__ import annotations
 
@@ -105,43 +105,3 @@ class Snapshot:
             canaries=tuple(source.items("canaries", 10, ())),
             checks=tuple(map(CheckPlan.from_json, source.items("checks", MAX_CHECKS))),
         )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DispatchReport:
-    """What the dispatcher did for one minute in one region; the watch job reads it."""
-
-    minute: int
-    region: str
-    snapshot_minute: int
-    snapshot_age_s: int
-    planned: int
-    batches: int
-    invoked: int
-    started_ms: int
-    finished_ms: int
-    retried: int = 0
-    failed: tuple[int, ...] = ()
-
-    def to_bytes(self) -> bytes:
-        return pack(self.to_json())
-
-    def to_json(self) -> dict[str, Any]:
-        return {"version": VERSION} | {
-            name: getattr(self, name) for name in DispatchReport.__slots__
-        }
-
-    @classmethod
-    def from_bytes(cls, data: bytes) -> DispatchReport:
-        source = Fields(decode(unpack(data)))
-        source.version(VERSION)
-        whole = {
-            name: source.whole(name, 0, MAX_ID)
-            for name in cls.__slots__
-            if name not in ("region", "failed")
-        }
-        failed = tuple(
-            Fields({"failed": each}).whole("failed", 0, MAX_ID)
-            for each in source.items("failed", 1_000_000, ())
-        )
-        return cls(region=source.text("region", MAX_REGION), failed=failed, **whole)

@@ -16,7 +16,8 @@ from checks.pipeline.watch import watch
 from fanout_lambdas.objectstore import ObjectStore, dispatch_key
 from fanout_lambdas.planning import BATCHED, plan_batches
 from fanout_lambdas.shared.contracts import Batch, Outcome
-from fanout_lambdas.shared.contracts.snapshot import DispatchReport, Snapshot
+from fanout_lambdas.shared.contracts.dispatch import DispatchReport
+from fanout_lambdas.shared.contracts.snapshot import Snapshot
 from tests.checks.pipeline.fleet import MINUTE, at, batch, check, client, result, slot_of
 from tests.regions import local_region
 

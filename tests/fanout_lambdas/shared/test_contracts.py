@@ -26,8 +26,9 @@ from fanout_lambdas.shared.contracts import (
     pack,
     unpack,
 )
+from fanout_lambdas.shared.contracts.dispatch import DispatchReport, TriggerReport
 from fanout_lambdas.shared.contracts.parsed_batch import parse_result_batch
-from fanout_lambdas.shared.contracts.snapshot import CheckPlan, DispatchReport, Snapshot
+from fanout_lambdas.shared.contracts.snapshot import CheckPlan, Snapshot
 
 GOLDEN = Path(__file__).parents[2] / "fixtures" / "contracts" / "v1"
 
@@ -107,6 +108,25 @@ def test_golden_dispatch_report() -> None:
     assert report.failed == (4,)
     assert json.loads(encode(report.to_json())) == document
     assert DispatchReport.from_bytes(report.to_bytes()) == report
+
+
+def test_report_of_an_older_release_lacks_the_newer_counts() -> None:
+    document = golden("dispatch_report.json")
+    for name in ("triggerers", "throttled"):
+        del document[name]
+    report = DispatchReport.from_bytes(pack(document))
+    assert (report.triggerers, report.throttled, report.retried) == (0, 0, 3)
+    with pytest.raises(ContractError) as caught:
+        DispatchReport.from_bytes(pack({**document, "failed": [4, "five"]}))
+    assert (caught.value.field, caught.value.rule) == ("failed.1", "type")
+
+
+def test_golden_trigger_report() -> None:
+    document = golden("trigger_report.json")
+    report = TriggerReport.from_bytes(pack(document))
+    assert (report.started, report.throttled, report.failed) == (98, 4, (117, 120))
+    assert json.loads(encode(report.to_json())) == document
+    assert TriggerReport.from_bytes(report.to_bytes()) == report
 
 
 def test_golden_spool_entry() -> None:
