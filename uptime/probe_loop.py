@@ -30,6 +30,8 @@ CONFIG_GOOD_FOR_S = 30.0
 """A new key is used, and a revoked one no longer, after this time at most."""
 DRAIN_S = 35.0
 """A batch that has begun is over by then: the longest timeout and its report."""
+STOP_S = 2.0
+"""For a connection to close, and then for the thread to end."""
 
 
 class ShuttingDown(RuntimeError):
@@ -62,6 +64,7 @@ class ProbeLoop:
         self._lock = threading.Lock()
         self._owner = 0
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
         self._engine: ProbeEngine | None = None
         self._places: dict[str, tuple[float, _Place]] = {}
         self._under_way: set[Future[ResultBatch]] = set()
@@ -69,27 +72,29 @@ class ProbeLoop:
         self._closing = threading.Event()
 
     def submit(self, event: Mapping[str, Any]) -> Future[ResultBatch]:
-        """Begin a batch and return at once; waits only while too many are under way."""
+        """Begin a batch and return at once; waits only while too many are under way. ShuttingDown after `drain`."""
         place = self._place(str(event.get("region", "")))
         loop, engine = self._start(place.config)
         while not self._room.acquire(timeout=1.0):
             if self._closing.is_set():
                 raise ShuttingDown("no room for another batch before the end")
         with self._lock:
+            if self._closing.is_set():
+                self._room.release()
+                raise ShuttingDown("the batch came after the end")
             self._batches += 1
-            cold = self._batches == 1
-        future = asyncio.run_coroutine_threadsafe(
-            run_worker(
-                event,
-                engine=engine,
-                reporter=place.reporter,
-                sealer=place.sealer,
-                region=place.config.region,
-                cold_start=cold,
-            ),
-            loop,
-        )
-        self._under_way.add(future)
+            future = asyncio.run_coroutine_threadsafe(
+                run_worker(
+                    event,
+                    engine=engine,
+                    reporter=place.reporter,
+                    sealer=place.sealer,
+                    region=place.config.region,
+                    cold_start=self._batches == 1,
+                ),
+                loop,
+            )
+            self._under_way.add(future)
         future.add_done_callback(self._done)
         return future
 
@@ -99,9 +104,11 @@ class ProbeLoop:
             self._place(region)
 
     def drain(self, timeout_s: float = DRAIN_S) -> int:
-        """Wait until the batches under way have reported; how many had not when the time was over."""
-        self._closing.set()
-        waiting = list(self._under_way)
+        """The end: take no more batches and wait until those under way have reported; how many had not when the
+        time was over."""
+        with self._lock:
+            self._closing.set()
+            waiting = list(self._under_way)
         if waiting:
             logger.info("%s batches are under way and will report first", len(waiting))
         left = wait_for(waiting, timeout=timeout_s).not_done
@@ -111,17 +118,18 @@ class ProbeLoop:
         return len(left)
 
     def _stop(self) -> None:
-        """Close the connections to ingest and end the loop; the next batch would start a new one."""
+        """Close the connections to ingest, end the loop and see its thread end."""
         with self._lock:
-            loop, engine, self._loop = self._loop, self._engine, None
-            if loop is None or engine is None or self._owner != os.getpid():
+            loop, engine, thread, self._loop = self._loop, self._engine, self._thread, None
+            if loop is None or engine is None or thread is None or self._owner != os.getpid():
                 return
             for _, place in self._places.values():
                 closing = asyncio.run_coroutine_threadsafe(place.reporter.close(), loop)
-                wait_for([closing], timeout=2.0)
+                wait_for([closing], timeout=STOP_S)
             self._places.clear()
             engine.close()
             loop.call_soon_threadsafe(loop.stop)
+            thread.join(timeout=STOP_S)
 
     def _done(self, future: Future[ResultBatch]) -> None:
         self._room.release()
@@ -154,14 +162,17 @@ class ProbeLoop:
 
     def _start(self, config: WorkerConfig) -> tuple[asyncio.AbstractEventLoop, ProbeEngine]:
         with self._lock:
+            if self._closing.is_set():
+                raise ShuttingDown("the batch came after the end")
             if self._owner != os.getpid() or self._loop is None or self._engine is None:
                 # A forked child inherits the object, but neither thread nor loop.
                 self._room = threading.Semaphore(self._most)
                 self._places, self._under_way = {}, set()
                 self._loop = asyncio.new_event_loop()
-                threading.Thread(
+                self._thread = threading.Thread(
                     target=_run, args=(self._loop,), name="probe-loop", daemon=True
-                ).start()
+                )
+                self._thread.start()
                 self._engine = ProbeEngine(
                     guard=Guard(config.allow),
                     user_agent=config.user_agent,

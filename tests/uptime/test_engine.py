@@ -19,7 +19,8 @@ from tests.pipeline.test_story import just_due
 from tests.targets import Target, answer, replies, serve
 from uptime import engine, jobs
 from uptime.celery import app
-from uptime.engine import CeleryInvoker, probe_loop, worker_config
+from uptime.engine import CeleryInvoker, worker_config
+from uptime.probe_loop import ProbeLoop
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -31,13 +32,15 @@ def region() -> Region:
 
 
 @pytest.fixture
-def worker() -> Iterator[Any]:
-    """A worker of both queues in this process."""
+def worker(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """A worker of both queues in this process, with a probe loop that ends with it."""
+    loop = ProbeLoop(worker_config)
+    monkeypatch.setattr(engine, "probe_loop", loop)
     options: dict[str, Any] = {"pool": "threads", "concurrency": 4, "queues": "probe,jobs"}
     with start_worker(app, perform_ping_check=False, shutdown_timeout=30, **options) as running:
         yield running
         engine._ending.set()  # as SIGTERM does: the next minute's dispatcher stops waiting
-    probe_loop.drain(timeout_s=10)
+    loop.drain(timeout_s=10)
     engine._ending.clear()
 
 

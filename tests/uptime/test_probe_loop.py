@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from fanout_lambdas.shared.contracts import Batch, unpack
 from fanout_lambdas.shared.contracts.parsed_batch import parse_result_batch
 from fanout_lambdas.shared.netguard import AllowList
 from tests.targets import Receiver, Target, answer, receive, serve
-from uptime.probe_loop import ProbeLoop
+from uptime.probe_loop import ProbeLoop, ShuttingDown
 
 
 @pytest.fixture
@@ -126,17 +127,43 @@ def test_an_unknown_region_is_the_callers_error(
         ProbeLoop(load).submit(batch(slow))
 
 
-def test_threads_start_with_the_first_batch_and_not_before(
+def loop_threads() -> set[threading.Thread]:
+    return {thread for thread in threading.enumerate() if thread.name == "probe-loop"}
+
+
+def test_the_thread_starts_with_the_first_batch_and_ends_with_the_drain(
     ingest: Receiver, slow: Target, tmp_path: Path
 ) -> None:
-    before = threading.active_count()
+    before = loop_threads()
     loop = ProbeLoop(lambda _: config(ingest, tmp_path))
-    assert threading.active_count() == before
+    assert loop_threads() == before
 
     loop.submit(batch(slow))
-    loop.drain(timeout_s=10)
-    for thread in threading.enumerate():
-        if thread.name == "probe-loop":
-            thread.join(timeout=2)
+    assert len(loop_threads() - before) == 1
 
-    assert not any(thread.name == "probe-loop" for thread in threading.enumerate())
+    loop.drain(timeout_s=10)
+    assert loop_threads() == before
+
+
+def test_a_batch_that_comes_during_the_end_is_refused_and_starts_nothing(
+    ingest: Receiver, slow: Target, tmp_path: Path
+) -> None:
+    """Its task was already at work when the process was told to end."""
+    before = loop_threads()
+    at_work, over = threading.Event(), threading.Event()
+
+    def load(_: str) -> WorkerConfig:
+        at_work.set()
+        assert over.wait(10)
+        return config(ingest, tmp_path)
+
+    loop = ProbeLoop(load)
+    with ThreadPoolExecutor(1) as pool:
+        submitting = pool.submit(loop.submit, batch(slow))
+        assert at_work.wait(10)
+        assert loop.drain(timeout_s=10) == 0
+        over.set()
+        with pytest.raises(ShuttingDown):
+            submitting.result(timeout=10)
+
+    assert loop_threads() == before
