@@ -7,12 +7,13 @@ command with the problems, so that people see one sentence and never a traceback
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 
 from fanout_lambdas.config import DEFAULT_IN_FLIGHT
+from fanout_lambdas.planning import BATCHED, Topology
 from fanout_lambdas.probe.name_servers import NameServer
 from uptime import env_forms as forms
 from uptime.embedded.places import database_url, default_state_dir, postgres_home
@@ -39,6 +40,8 @@ KNOWN: Final = (
     "UPTIME_REGIONS",
     "UPTIME_CANARIES",
     "PROBE_ENGINE",
+    "PROBE_TOPOLOGY",
+    "UPTIME_STACK",
     "PROBE_IN_FLIGHT",
     "PROBE_RESOLVER",
     "UPTIME_CA_FILE",
@@ -82,6 +85,8 @@ class Environment:
     regions: tuple[str, ...]
     canaries: tuple[str, ...]
     probe_engine: str
+    probe_topology: Topology
+    stack: str
     probe_in_flight: int
     ca_file: str
     name_servers: tuple[NameServer, ...]
@@ -110,7 +115,7 @@ def read_environment(environ: Mapping[str, str]) -> Environment:
     email_url = read("EMAIL_URL", forms.email_url, "file://")
     own_secrets = _secrets(environ, state_dir, problems, embedded=url == embedded_url)
     hosts = {"localhost", "127.0.0.1", "[::1]", urlsplit(site_url).hostname or "localhost"}
-    return Environment(
+    environment = Environment(
         debug=read("DEBUG", forms.boolean, False),
         secret_key=read("SECRET_KEY", forms.secret_key, own_secrets.secret_key),
         encryption_keys=read(
@@ -134,11 +139,43 @@ def read_environment(environ: Mapping[str, str]) -> Environment:
         regions=read("UPTIME_REGIONS", forms.region_names, ("local",)),
         canaries=read("UPTIME_CANARIES", forms.http_urls, ()),
         probe_engine=read("PROBE_ENGINE", forms.engine, "celery"),
+        probe_topology=read("PROBE_TOPOLOGY", forms.topology, BATCHED),
+        stack=read("UPTIME_STACK", forms.stack, "uptime"),
         probe_in_flight=read("PROBE_IN_FLIGHT", forms.in_flight, DEFAULT_IN_FLIGHT),
         ca_file=read("UPTIME_CA_FILE", forms.ca_file, ""),
         name_servers=read("PROBE_RESOLVER", forms.name_servers, ()),
         problems=tuple(problems),
     )
+    return replace(environment, problems=(*problems, *_unfit_for_lambda(environment)))
+
+
+def _unfit_for_lambda(environment: Environment) -> list[Problem]:
+    """What is well formed, but cannot work with probes on AWS."""
+    if environment.probe_engine != "lambda":
+        return []
+    unfit: dict[str, tuple[str, str]] = {}
+    if not all(forms.is_aws_region(name) for name in environment.regions):
+        unfit["UPTIME_REGIONS"] = (
+            ",".join(environment.regions),
+            "names of AWS regions, such as eu-central-1, because PROBE_ENGINE is lambda",
+        )
+    if not environment.object_store_url.startswith("s3://"):
+        unfit["OBJECT_STORE_URL"] = (
+            environment.object_store_url,
+            "s3://bucket/prefix, because PROBE_ENGINE is lambda and workers on AWS cannot read a folder",
+        )
+    if not forms.is_public_https(environment.ingest_url):
+        unfit["UPTIME_INGEST_URL"] = (
+            environment.ingest_url,
+            "a public https:// address, such as https://uptime.example.org/ingest/v1/results, "
+            "because PROBE_ENGINE is lambda and workers on AWS report there",
+        )
+    told = {problem.variable for problem in environment.problems}
+    return [
+        Problem(variable=variable, got=repr(forms.masked(value)), expected=expected)
+        for variable, (value, expected) in unfit.items()
+        if variable not in told
+    ]
 
 
 def _secrets(

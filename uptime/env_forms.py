@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any, NoReturn
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
+from fanout_lambdas.planning import PRESETS, Topology
 from fanout_lambdas.probe.name_servers import NameServer
-from fanout_lambdas.shared.netguard import AllowList
+from fanout_lambdas.shared.netguard import AllowList, Blocked, check_url
 
 SECRET_KEY_FORM = "a random text of at least 32 characters, kept for ever"
 KEYS_FORM = (
@@ -24,6 +25,10 @@ BROKER_FORM = "redis://, rediss://, amqp://, amqps://, sqs:// or pgmq:// with ho
 STORE_FORM = "file:///absolute/folder or s3://bucket/prefix"
 EMAIL_FORM = "smtp://USER:PASSWORD@HOST:PORT, smtp+starttls://..., smtps://... or file:// for files"
 URL_FORM = "an address such as https://uptime.example.org, without a path"
+TOPOLOGY_FORM = (
+    "direct, fanout, batched, or two numbers: checks per worker (1 to 1000) and workers per triggerer "
+    "(0 to 1000), such as 100,0"
+)
 
 
 class ConfigError(ValueError):
@@ -263,9 +268,43 @@ def region_names(text: str) -> tuple[str, ...]:
     return tuple(names)
 
 
+def is_aws_region(name: str) -> bool:
+    """By its form: AWS adds regions faster than a list of ours would follow."""
+    return re.fullmatch(r"[a-z]{2,5}(-[a-z]+){1,3}-[1-9][0-9]?", name) is not None
+
+
+def is_public_https(url: str) -> bool:
+    """Whether machines on the Internet may find it there; the port is the operator's own affair."""
+    parts = urlsplit(url)
+    try:
+        check_url(f"https://{parts.netloc.rpartition('@')[2].removesuffix(f':{parts.port}')}/")
+    except Blocked:
+        return False
+    return parts.scheme == "https"
+
+
 def engine(text: str) -> str:
     if text not in {"celery", "lambda"}:
         _refuse(text, "celery or lambda")
+    return text
+
+
+def topology(text: str) -> Topology:
+    if text in PRESETS:
+        return PRESETS[text]
+    numbers = re.fullmatch(r"([0-9]{1,4})\s*,\s*([0-9]{1,4})", text)
+    if numbers is None:
+        _refuse(text, TOPOLOGY_FORM)
+    checks, workers = int(numbers[1]), int(numbers[2])
+    if not 1 <= checks <= 1000 or workers > 1000:
+        _refuse(text, TOPOLOGY_FORM)
+    return Topology(checks_per_worker=checks, workers_per_triggerer=workers)
+
+
+def stack(text: str) -> str:
+    # The longest name made of it, of a function, must stay below AWS's 64 characters.
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9-]{0,39}", text):
+        _refuse(text, "up to 40 letters, digits and hyphens, beginning with a letter")
     return text
 
 

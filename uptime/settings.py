@@ -208,6 +208,9 @@ SPECTACULAR_SETTINGS = {
 # The pipeline -----------------------------------------------------------------------------------
 
 PROBE_ENGINE = ENVIRONMENT.probe_engine
+PROBE_TOPOLOGY = ENVIRONMENT.probe_topology
+STACK = ENVIRONMENT.stack
+REGIONS = ENVIRONMENT.regions
 OBJECT_STORE_URL = ENVIRONMENT.object_store_url
 ALLOW_NETWORKS = ENVIRONMENT.allow_networks
 PROBE_IN_FLIGHT = ENVIRONMENT.probe_in_flight

@@ -44,6 +44,14 @@ def check_environment(
         for problem in environment.problems
     ]
     found += _missing_packages(environment)
+    if environment.probe_engine == "lambda" and not environment.canaries:
+        found.append(
+            checks.Warning(
+                "UPTIME_CANARIES is not set: a worker on AWS cannot tell trouble of its own from a client's",
+                hint="Name two or three addresses of your own that are always up.",
+                id="uptime.W002",
+            )
+        )
     found += _unknown(list(os.environ))
     return found
 

@@ -7,7 +7,7 @@ whoever finds the document but no run plans from the document.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -23,7 +23,7 @@ from fanout_lambdas.objectstore import (
     newest_snapshot_minute,
     snapshot_key,
 )
-from fanout_lambdas.planning import PRESETS, Topology, plan_batches
+from fanout_lambdas.planning import Topology, plan_batches
 from fanout_lambdas.shared.contracts.snapshot import Snapshot
 
 _LOCK = 0x736E6170
@@ -82,8 +82,9 @@ def _take_snapshot(minute: int, now: datetime, store: ObjectStore) -> SnapshotRe
 
 
 def topology() -> Topology:
-    """The shape of the fan-out in use."""
-    return PRESETS[getattr(settings, "PROBE_TOPOLOGY", "batched")]
+    """The shape of the fan-out in use. On Lambda waiting is billed, so batches there wait for nothing."""
+    shape: Topology = settings.PROBE_TOPOLOGY
+    return replace(shape, billed=settings.PROBE_ENGINE == "lambda")
 
 
 def load_snapshot(minute: int, *, store: ObjectStore) -> Snapshot | None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from fanout_lambdas.planning import BATCHED, DIRECT, FANOUT, Topology
 from uptime.env import Environment, read_environment
 
 KEY = base64.urlsafe_b64encode(bytes(range(32))).decode()
@@ -42,6 +43,12 @@ WRONG = [
     ("UPTIME_REGIONS", "Europe West", "'Europe West'", "lower-case"),
     ("UPTIME_CANARIES", "example.org", "'example.org'", "http:// or https://"),
     ("PROBE_ENGINE", "threads", "'threads'", "celery or lambda"),
+    ("PROBE_TOPOLOGY", "wide", "'wide'", "direct, fanout, batched, or two numbers"),
+    ("PROBE_TOPOLOGY", "0,0", "'0,0'", "checks per worker (1 to 1000)"),
+    ("PROBE_TOPOLOGY", "100,1001", "'100,1001'", "(0 to 1000), such as 100,0"),
+    ("PROBE_TOPOLOGY", "100", "'100'", "two numbers"),
+    ("UPTIME_STACK", "my stack", "'my stack'", "letters, digits and hyphens"),
+    ("UPTIME_STACK", "x" * 41, "xxx", "up to 40 letters"),
     ("UPTIME_CA_FILE", "/no/such/file.pem", "'/no/such/file.pem'", "a readable file of PEM"),
     ("PROBE_IN_FLIGHT", "0", "'0'", "from 1 to 1000"),
     ("PROBE_IN_FLIGHT", "many", "'many'", "from 1 to 1000"),
@@ -68,6 +75,72 @@ def test_a_wrong_value_is_one_problem_and_the_default_stands_in(
     assert expected in problem.expected
     assert "geheim" not in str(problem)
     assert "heim@" not in str(problem)
+
+
+ON_LAMBDA = {
+    "PROBE_ENGINE": "lambda",
+    "UPTIME_REGIONS": "eu-central-1, us-gov-west-1",
+    "OBJECT_STORE_URL": "s3://bucket/prefix",
+    "UPTIME_SITE_URL": "https://uptime.example.org",
+}
+
+
+def test_an_installation_on_lambda_is_read_without_a_complaint(tmp_path: Path) -> None:
+    environment = read(tmp_path, **ON_LAMBDA)
+
+    assert environment.problems == ()
+    assert environment.regions == ("eu-central-1", "us-gov-west-1")
+    assert (environment.probe_topology, environment.stack) == (BATCHED, "uptime")
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "expected"),
+    [
+        ("UPTIME_REGIONS", "local", "names of AWS regions, such as eu-central-1"),
+        ("UPTIME_REGIONS", "eu-central-1,frankfurt", "names of AWS regions"),
+        ("UPTIME_REGIONS", "eu-central-1a", "names of AWS regions"),
+        ("OBJECT_STORE_URL", "file:///srv/objects", "cannot read a folder"),
+        ("UPTIME_INGEST_URL", "http://uptime.example.org/ingest/v1/results", "a public https://"),
+        ("UPTIME_INGEST_URL", "https://localhost/ingest/v1/results", "a public https://"),
+        ("UPTIME_INGEST_URL", "https://10.0.0.5:8443/ingest/v1/results", "a public https://"),
+    ],
+)
+def test_what_cannot_work_on_lambda_is_told(
+    tmp_path: Path, variable: str, value: str, expected: str
+) -> None:
+    (problem,) = read(tmp_path, **{**ON_LAMBDA, variable: value}).problems
+
+    assert (problem.variable, problem.got) == (variable, repr(value))
+    assert expected in problem.expected
+    assert "because PROBE_ENGINE is lambda" in problem.expected
+    # The same value serves machines of one's own.
+    assert read(tmp_path, **{variable: value}).problems == ()
+
+
+def test_one_wrong_value_is_told_once(tmp_path: Path) -> None:
+    (problem,) = read(tmp_path, **{**ON_LAMBDA, "OBJECT_STORE_URL": "bucket"}).problems
+
+    assert problem.variable == "OBJECT_STORE_URL"
+
+
+def test_a_port_does_not_make_an_address_private(tmp_path: Path) -> None:
+    url = "https://uptime.example.org:8443/ingest/v1/results"
+    assert read(tmp_path, **ON_LAMBDA, UPTIME_INGEST_URL=url).problems == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "shape"),
+    [
+        ("direct", DIRECT),
+        ("fanout", FANOUT),
+        ("50,20", Topology(checks_per_worker=50, workers_per_triggerer=20)),
+        ("100, 0", BATCHED),
+    ],
+)
+def test_a_topology_is_a_preset_or_two_numbers(tmp_path: Path, text: str, shape: Topology) -> None:
+    environment = read(tmp_path, PROBE_TOPOLOGY=text)
+
+    assert (environment.probe_topology, environment.problems) == (shape, ())
 
 
 def test_an_empty_environment_is_an_embedded_installation(tmp_path: Path) -> None:
