@@ -1,0 +1,64 @@
+"""How long the fan-out functions run and what they send: the measured figures behind every cost, in one place.
+
+Change a figure together with the command and the day it comes from.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+LAMBDA_MB_A_CORE = 1769
+"""AWS: "At 1,769 MB, a function has the equivalent of one vCPU"; below, its share falls in proportion."""
+PROBES_SHARE = 0.6
+"""Of its CPU a worker gives this much to starting probes (`fanout_lambdas.probe.pace`)."""
+ARTICLE_INVOKE_S = 60 / 1_049
+"""The article's loop: 1,049 workers in 60 seconds."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Durations:
+    """Seconds, of one invocation; CPU seconds are those of a whole core."""
+
+    source: str
+    worker_mb: int
+    """Of `batched`; a worker with one check has the article's."""
+    dispatcher_mb: int
+    check_cpu_s: float
+    """To start one probe, read its answer and report it."""
+    worker_cpu_s: float
+    """Beside the probes: reading the batch, signing and sending the report."""
+    worker_wait_s: float
+    """For ingest to answer the report."""
+    last_answer: float
+    """From the last start to the last answer of a batch of 100, in mean answer times."""
+    invoke_cpu_s: float
+    """To start one function."""
+    init_s: float
+    """At the worker's memory."""
+    cold_share: float
+    """Of the invocations, those that find no warm environment."""
+    log_bytes: float
+    """START, END and REPORT as CloudWatch counts them."""
+
+    def worker_s(self, checks: int, *, latency_s: float, memory_mb: int) -> float:
+        """A worker that starts `checks` probes at once, as fast as its CPU allows, and waits for all answers."""
+        core = min(1.0, memory_mb / LAMBDA_MB_A_CORE)
+        starts = (checks - 1) * self.check_cpu_s / (core * PROBES_SHARE)
+        own = (self.worker_cpu_s + self.check_cpu_s) / core + self.worker_wait_s
+        last = latency_s * (1 if checks == 1 else self.last_answer)
+        return starts + last + own
+
+
+MEASURED = Durations(
+    source="preliminary: bench.probe and bench.accuracy, 2026-11-23",
+    worker_mb=256,
+    dispatcher_mb=256,
+    check_cpu_s=0.0016,
+    worker_cpu_s=0.012,
+    worker_wait_s=0.05,
+    last_answer=1.5,
+    invoke_cpu_s=0.0015,
+    init_s=0.6,
+    cold_share=0.01,
+    log_bytes=550,
+)
