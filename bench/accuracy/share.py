@@ -27,11 +27,26 @@ class Share:
     environment: Mapping[str, str] = field(default_factory=dict)
 
 
+class NoCgroup(Exception):
+    """This machine lets us make no cgroup with a CPU quota."""
+
+
 @contextlib.contextmanager
 def held_to(cores: float, *, cgroups: Path = CGROUPS) -> Iterator[Share]:
     """A share of one core; what was held is free again afterwards."""
+    with contextlib.ExitStack() as stack:
+        try:
+            share = stack.enter_context(held_in_cgroup(cores, cgroups=cgroups))
+        except NoCgroup:
+            share = stack.enter_context(_stop_and_go(cores))
+        yield share
+
+
+@contextlib.contextmanager
+def held_in_cgroup(cores: float, *, name: str = "", cgroups: Path = CGROUPS) -> Iterator[Share]:
+    """The same in a cgroup or not at all: raises NoCgroup. `name` tells one holder's cgroups apart."""
     quota, period = int(cores * PERIOD_S * 1e6), int(PERIOD_S * 1e6)
-    name = f"uptime-bench-{os.getpid()}"
+    file_name = "-".join(filter(None, (f"uptime-bench-{os.getpid()}", name)))
     for how, parent, limits in (
         ("cgroup v2", cgroups, {"cpu.max": f"{quota} {period}"}),
         (
@@ -40,14 +55,14 @@ def held_to(cores: float, *, cgroups: Path = CGROUPS) -> Iterator[Share]:
             {"cpu.cfs_period_us": str(period), "cpu.cfs_quota_us": str(quota)},
         ),
     ):
-        folder = _make(parent / name, limits, version=2 if parent == cgroups else 1)
+        folder = _make(parent / file_name, limits, version=2 if parent == cgroups else 1)
         if folder is not None:
             try:
                 yield Share(how=how, hold=lambda pid, at=folder: _enter(at, pid))  # type: ignore[misc]
             finally:
                 _remove(folder, parent)
             return
-    yield from _stop_and_go(cores)
+    raise NoCgroup(f"No cgroup with a CPU quota can be made under {cgroups}.")
 
 
 def _make(folder: Path, limits: dict[str, str], *, version: int) -> Path | None:
@@ -79,6 +94,7 @@ def _remove(folder: Path, parent: Path) -> None:
         folder.rmdir()
 
 
+@contextlib.contextmanager
 def _stop_and_go(cores: float) -> Iterator[Share]:
     """SIGSTOP and SIGCONT in the same period. Harsher: it stops also a process that used little."""
     pids: list[int] = []
