@@ -4,6 +4,7 @@ without Django; the Celery engine builds the same objects from its own settings.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -12,11 +13,14 @@ from fanout_lambdas.probe.name_servers import NameServer
 from fanout_lambdas.shared.netguard import NOTHING_ALLOWED, AllowList
 
 T = TypeVar("T")
+_STACK = re.compile(r"[A-Za-z0-9_-]{1,50}")
 
 PRODUCT = "Uptime/1.0"
 # Bounds memory (65 MB at 500 over TLS). What keeps times honest is the pace of starts: on the CPU of 512 MB,
 # 100 TLS probes at once are under 20 ms off at p95 with any limit, and 350 ms and more without it (bench.accuracy).
 DEFAULT_IN_FLIGHT = 500
+DEFAULT_STACK = "uptime"
+DEFAULT_INVOKE_THREADS = 20
 
 
 class ConfigError(Exception):
@@ -61,20 +65,19 @@ class WorkerConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DispatcherConfig:
-    """Also the triggerer's; `functions` maps our names to those of the deployment."""
+    """Also the triggerer's. `stack` begins the names of the deployment's functions; `threads` start invocations."""
 
     object_store_url: str
-    functions: Mapping[str, str]
+    stack: str = DEFAULT_STACK
+    threads: int = DEFAULT_INVOKE_THREADS
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] = os.environ) -> DispatcherConfig:
-        names = {
-            name: environ.get(f"UPTIME_FUNCTION_{name.upper()}", "").strip()
-            for name in ("triggerer", "worker")
-        }
+        threads = str(DEFAULT_INVOKE_THREADS)
         return cls(
-            object_store_url=environ.get("OBJECT_STORE_URL", "").strip(),
-            functions={name: value or f"uptime-{name}" for name, value in names.items()},
+            object_store_url=_needed(environ, "OBJECT_STORE_URL"),
+            stack=_read(environ, "UPTIME_STACK", _stack, DEFAULT_STACK),
+            threads=_read(environ, "UPTIME_INVOKE_THREADS", _threads, threads),
         )
 
 
@@ -102,9 +105,24 @@ def _http_url(text: str) -> str:
 
 
 def _in_flight(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text) <= 1_000:
-        raise ValueError("it must be a whole number from 1 to 1000")
+    return _whole(text, 1_000)
+
+
+def _threads(text: str) -> int:
+    return _whole(text, 200)
+
+
+def _whole(text: str, most: int) -> int:
+    if not (text.isascii() and text.isdecimal() and len(text) < 6 and 1 <= int(text) <= most):
+        raise ValueError(f"it must be a whole number from 1 to {most}")
     return int(text)
+
+
+def _stack(text: str) -> str:
+    # AWS allows a function's name 64 of these characters, and `-dispatcher` is part of it.
+    if not _STACK.fullmatch(text):
+        raise ValueError("it must be 1 to 50 letters, digits, - or _")
+    return text
 
 
 def _list(text: str) -> tuple[str, ...]:

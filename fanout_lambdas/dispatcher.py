@@ -7,29 +7,28 @@ import importlib
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 from fanout_lambdas.config import DispatcherConfig
-from fanout_lambdas.invoke import TRIGGERER, WORKER, InvokeError, Invoker
+from fanout_lambdas.invoke import TRIGGERER, WORKER, Invoker
 from fanout_lambdas.objectstore import (
     NoSuchObject,
     ObjectStore,
+    StoreUnavailable,
     dispatch_key,
     newest_snapshot_minute,
     open_store,
     snapshot_key,
 )
 from fanout_lambdas.planning import BATCHED, Topology, plan_batches, tiers, with_tier
-from fanout_lambdas.shared.contracts import Batch, Fields
+from fanout_lambdas.shared.contracts import MAX_ATTEMPT, MAX_REGION, VERSION, Batch, Fields
 from fanout_lambdas.shared.contracts.dispatch import DispatchReport
 from fanout_lambdas.shared.contracts.snapshot import Snapshot
 from fanout_lambdas.shared.slots import MINUTE_S
+from fanout_lambdas.starting import REPORT_S, LambdaContext, Starts, leaves_at
 
 log = logging.getLogger(__name__)
-
-LEAD_S = 2.0  # invocations leave this much before their first slot; the worker waits the rest
-TRIES = 3
-RETRY_PAUSE_S = 0.2
 
 
 class NothingToDispatch(Exception):
@@ -41,34 +40,41 @@ def dispatch(
     *,
     store: ObjectStore,
     invoker: Invoker,
+    threads: int = 1,
+    until: float | None = None,
     clock: Callable[[], float] = time.time,
     sleep: Callable[[float], None] = time.sleep,
 ) -> DispatchReport:
-    """Start one minute's batches in one region.
+    """Start one minute's batches in one region, each at its time, and leave a report.
 
-    The event names `minute` and `region`, and may carry a `topology` and an `attempt`.
+    The event names `minute` and `region`, and may carry a `topology` and an `attempt`. What could not be started by
+    `until` counts as failed.
     """
     source = Fields(dict(event))
-    minute, region = source.time("minute"), source.text("region", 32, empty=False)
+    minute, region = source.time("minute"), source.text("region", MAX_REGION, empty=False)
     topology = read_topology(source.child("topology"))
+    attempt = source.whole("attempt", 1, MAX_ATTEMPT, 1)
     started = clock()
     snapshot = _newest_snapshot(store, minute)
-    attempt = source.whole("attempt", 1, 1_000, 1)
     batches = plan_batches(snapshot, minute, region, topology, attempt=attempt)
     topology = with_tier(topology, len(batches))
-    failed: list[int] = []
-    retried = 0
+    starts = Starts(invoker, threads=threads, until=until, clock=clock, sleep=sleep)
+    waiting = {batch.number for batch in batches}
+    triggerers = 0
     for group in tiers(batches, topology):
-        if topology.spread:
-            wait = group[0].not_before - LEAD_S - clock()
-            if wait > 0:
-                sleep(wait)
+        if not starts.turn(leaves_at(group[0])):
+            break
         live = [batch for batch in group if batch.deadline > clock()]
-        failed += [batch.number for batch in group if batch not in live]
-        tries = _start(invoker, live, topology, sleep=sleep) if live else 1
-        retried += max(0, abs(tries) - 1)
-        if tries < 0:
-            failed += [batch.number for batch in live]
+        if not live:
+            continue
+        numbers = [batch.number for batch in live]
+        if topology.workers_per_triggerer:
+            triggerers += 1
+            starts.start(TRIGGERER, _trigger_event(minute, region, live), numbers)
+        else:
+            starts.start(WORKER, live[0].to_json(), numbers)
+        waiting.difference_update(numbers)
+    failed = waiting | starts.finish()
     report = DispatchReport(
         minute=minute,
         region=region,
@@ -77,28 +83,38 @@ def dispatch(
         planned=sum(len(batch.probes) for batch in batches),
         batches=len(batches),
         invoked=len(batches) - len(failed),
-        retried=retried,
+        triggerers=triggerers,
+        retried=starts.retried,
+        throttled=starts.throttled,
         failed=tuple(sorted(failed)),
         started_ms=int(started * 1_000),
         finished_ms=int(clock() * 1_000),
     )
-    store.put(dispatch_key(minute, region), report.to_bytes())
+    if failed:
+        log.error("%s of %s batches were not started", len(failed), len(batches))
     if report.snapshot_age_s > MINUTE_S:
         log.warning("dispatched from a snapshot %s s old", report.snapshot_age_s)
+    try:
+        store.put(dispatch_key(minute, region), report.to_bytes())
+    except StoreUnavailable as error:  # done again, the minute would be probed twice
+        log.error("the report is lost: %s", error)
     return report
 
 
-def handler(event: Any, context: object) -> dict[str, Any]:
+def handler(event: Any, context: LambdaContext) -> dict[str, Any]:
     """The Lambda entry."""
+    until = time.time() + context.get_remaining_time_in_millis() / 1_000 - REPORT_S
     config = DispatcherConfig.from_env()
     # Loaded by name: only a deployment on AWS carries the AWS library.
     lambdas = importlib.import_module("fanout_lambdas.invoke_aws")
     report = dispatch(
         event,
-        store=open_store(config.object_store_url),
-        invoker=lambdas.invoker(config.functions),
+        store=_store(config.object_store_url),
+        invoker=lambdas.invoker(config.stack, config.threads),
+        threads=config.threads,
+        until=until,
     )
-    return report.to_json()
+    return {"batches": report.batches, "invoked": report.invoked}
 
 
 def read_topology(source: Fields | None) -> Topology:
@@ -124,27 +140,13 @@ def _newest_snapshot(store: ObjectStore, minute: int) -> Snapshot:
     raise NothingToDispatch(f"There is no snapshot for minute {minute} or before.")
 
 
-def _start(
-    invoker: Invoker,
-    group: Sequence[Batch],
-    topology: Topology,
-    *,
-    sleep: Callable[[float], None],
-) -> int:
-    """The number of tries it took, negative when all of them failed."""
-    if topology.workers_per_triggerer:
-        function = TRIGGERER
-        payload: Mapping[str, Any] = {"batches": [batch.to_json() for batch in group]}
-    else:
-        function, payload = WORKER, group[0].to_json()
-    for number in range(1, TRIES + 1):
-        try:
-            invoker.invoke(function, payload)
-        except InvokeError as error:
-            log.warning("%s", error)
-            if error.permanent or number == TRIES:
-                return -number
-            sleep(RETRY_PAUSE_S * number)
-        else:
-            return number
-    return -TRIES
+def _trigger_event(minute: int, region: str, batches: Sequence[Batch]) -> dict[str, Any]:
+    return {
+        "version": VERSION,
+        "minute": minute,
+        "region": region,
+        "batches": [batch.to_json() for batch in batches],
+    }
+
+
+_store = cache(open_store)

@@ -7,6 +7,7 @@ import asyncio
 import logging
 import random
 import secrets
+import ssl
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -22,7 +23,9 @@ log = logging.getLogger(__name__)
 
 BUDGET_S = 20.0  # for all attempts together
 ATTEMPT_S = 8.0
+KEEP_ALIVE_S = 50.0  # web servers keep an idle connection for about a minute
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 8.0
+_HUNG_UP = (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError)
 _PASSING = frozenset({408, 425, 429})
 # The body itself is at fault: sending it again, or from the spool, gives the same answer.
 _BAD_BODY = frozenset({400, 413, 415, 422})
@@ -35,7 +38,11 @@ class Delivery(StrEnum):
 
 
 class Reporter:
-    """One region's way to ingest, over one kept-alive client."""
+    """One region's way to ingest, over one kept-alive client.
+
+    `store` is opened at the first spooling: in S3 it needs the AWS library, which takes a small Lambda seconds to load.
+    `tls`: a context to share, None: one of its own.
+    """
 
     def __init__(
         self,
@@ -43,8 +50,8 @@ class Reporter:
         ingest_url: str,
         key_id: str,
         secret: bytes,
-        store: ObjectStore,
-        client: httpx.AsyncClient | None = None,
+        store: Callable[[], ObjectStore],
+        tls: ssl.SSLContext | None = None,
         budget_s: float = BUDGET_S,
         clock: Callable[[], float] = time.time,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
@@ -52,8 +59,14 @@ class Reporter:
         self._url = ingest_url
         self._key_id = key_id
         self._secret = secret
-        self._store = store
-        self._client = client or httpx.AsyncClient(timeout=ATTEMPT_S, trust_env=False)
+        self._open_store = store
+        self._store: ObjectStore | None = None
+        self._client = httpx.AsyncClient(
+            timeout=ATTEMPT_S,
+            trust_env=False,
+            verify=tls or True,
+            limits=httpx.Limits(keepalive_expiry=KEEP_ALIVE_S),
+        )
         self._budget_s = budget_s
         self._clock = clock
         self._sleep = sleep
@@ -72,9 +85,19 @@ class Reporter:
     async def _send(self, batch: ResultBatch, body: bytes) -> Delivery:
         give_up = time.monotonic() + self._budget_s
         pause = FIRST_PAUSE_S
+        hung_up = False
         while True:
             left = give_up - time.monotonic()
-            status, wait = await self._attempt(body, min(ATTEMPT_S, max(0.1, left)))
+            try:
+                status, wait = await self._attempt(body, min(ATTEMPT_S, max(0.1, left)))
+            except _HUNG_UP as error:
+                log.warning("ingest hung up: %s", type(error).__name__)
+                status, wait = None, 0.0
+                if (
+                    not hung_up
+                ):  # a kept connection that died while we were frozen: a new one may live
+                    hung_up = True
+                    continue
             if status is not None and 200 <= status < 300:
                 return Delivery.ACCEPTED
             if status in _BAD_BODY:
@@ -91,13 +114,16 @@ class Reporter:
         return Delivery.SPOOLED
 
     async def _attempt(self, body: bytes, timeout_s: float) -> tuple[int | None, float]:
-        """Status and the pause the server asks for; no status when there was no answer."""
+        """Status and the pause the server asks for; no status when there was no answer. Raises
+        what is among `_HUNG_UP` when the connection ended before the answer."""
         # Signed anew: the timestamp of an earlier attempt may be too old by now.
         headers = sign(body, self._key_id, self._secret, int(self._clock()))
         headers |= {"Content-Type": "application/json", "Content-Encoding": "gzip"}
         try:
             async with asyncio.timeout(timeout_s):
                 answer = await self._client.post(self._url, content=body, headers=headers)
+        except _HUNG_UP:
+            raise
         except (httpx.HTTPError, TimeoutError, OSError) as error:
             log.warning("ingest is away: %s", type(error).__name__)
             return None, 0.0
@@ -115,8 +141,13 @@ class Reporter:
             unique=secrets.token_hex(4),
         )
         spooled = Spooled(headers=headers, body=body).to_bytes()
-        await asyncio.to_thread(self._store.put, key, spooled)
+        await asyncio.to_thread(self._put, key, spooled)
         log.warning("spooled batch %s as %s", batch.number, key)
+
+    def _put(self, key: str, data: bytes) -> None:
+        if self._store is None:
+            self._store = self._open_store()
+        self._store.put(key, data)
 
 
 def _parts(batch: ResultBatch) -> list[tuple[ResultBatch, bytes]]:

@@ -4,44 +4,83 @@ from __future__ import annotations
 
 import importlib
 import logging
-from collections.abc import Mapping
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any
 
 from fanout_lambdas.config import DispatcherConfig
-from fanout_lambdas.invoke import WORKER, InvokeError, Invoker
-from fanout_lambdas.shared.contracts import Fields
+from fanout_lambdas.invoke import WORKER, Invoker
+from fanout_lambdas.objectstore import ObjectStore, StoreUnavailable, open_store, trigger_key
+from fanout_lambdas.shared.contracts import MAX_REGION, VERSION, Batch, Fields
+from fanout_lambdas.shared.contracts.dispatch import TriggerReport
+from fanout_lambdas.starting import REPORT_S, LambdaContext, Starts
 
 log = logging.getLogger(__name__)
 
-MAX_BATCHES = 10_000
-TRIES = 3
+MAX_BATCHES = 1_000
 
 
-def multiply(event: Mapping[str, Any], *, invoker: Invoker) -> dict[str, Any]:
-    """Start the workers; batch numbers that could not be started are named in the reply.
+def multiply(
+    event: Mapping[str, Any],
+    *,
+    store: Callable[[], ObjectStore],
+    invoker: Invoker,
+    threads: int = 1,
+    until: float | None = None,
+    clock: Callable[[], float] = time.time,
+    sleep: Callable[[float], None] = time.sleep,
+) -> TriggerReport:
+    """Start one worker for each batch at its time; `store` is asked for only when there was trouble to report.
 
-    Stateless: repeated, it makes duplicates, which ingest takes without effect.
+    Stateless: repeated, it makes duplicates, which workers and ingest take without effect.
     """
-    batches = Fields(dict(event)).items("batches", MAX_BATCHES)
-    failed = [batch.get("batch") for batch in batches if not _start(invoker, batch)]
-    if failed:
-        log.error("%s of %s workers were not started", len(failed), len(batches))
-    return {"started": len(batches) - len(failed), "failed": failed}
+    source = Fields(dict(event))
+    source.version(VERSION)
+    minute, region = source.time("minute"), source.text("region", MAX_REGION, empty=False)
+    batches = [Batch.from_json(each) for each in source.items("batches", MAX_BATCHES)]
+    starts = Starts(invoker, threads=threads, until=until, clock=clock, sleep=sleep)
+    waiting = {batch.number for batch in batches}
+    for batch in batches:
+        # A paced batch's worker waits by itself; where waiting is billed one of us waits for a hundred workers.
+        if not starts.turn(0.0 if batch.paced else batch.not_before):
+            break
+        if batch.deadline > clock():
+            starts.start(WORKER, batch.to_json(), [batch.number])
+            waiting.discard(batch.number)
+    failed = waiting | starts.finish()
+    report = TriggerReport(
+        minute=minute,
+        region=region,
+        started=len(batches) - len(failed),
+        retried=starts.retried,
+        throttled=starts.throttled,
+        failed=tuple(sorted(failed)),
+    )
+    if report.retried or report.throttled or report.failed:
+        log.warning("%s", report)
+        try:
+            store().put(trigger_key(minute, region, secrets.token_hex(8)), report.to_bytes())
+        except StoreUnavailable as error:  # done again, the workers would start twice
+            log.error("the report is lost: %s", error)
+    return report
 
 
-def handler(event: Any, context: object) -> dict[str, Any]:
+def handler(event: Any, context: LambdaContext) -> dict[str, Any]:
+    """The Lambda entry."""
+    until = time.time() + context.get_remaining_time_in_millis() / 1_000 - REPORT_S
+    config = DispatcherConfig.from_env()
     # Loaded by name: only a deployment on AWS carries the AWS library.
     lambdas = importlib.import_module("fanout_lambdas.invoke_aws")
-    return multiply(event, invoker=lambdas.invoker(DispatcherConfig.from_env().functions))
+    report = multiply(
+        event,
+        store=lambda: _store(config.object_store_url),
+        invoker=lambdas.invoker(config.stack, config.threads),
+        threads=config.threads,
+        until=until,
+    )
+    return {"started": report.started, "failed": len(report.failed)}
 
 
-def _start(invoker: Invoker, batch: Mapping[str, Any]) -> bool:
-    for _ in range(TRIES):
-        try:
-            invoker.invoke(WORKER, batch)
-        except InvokeError as error:
-            if error.permanent:
-                return False
-        else:
-            return True
-    return False
+_store = cache(open_store)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from concurrent.futures import wait as wait_for
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from fanout_lambdas.config import WorkerConfig
@@ -20,7 +21,7 @@ from fanout_lambdas.report import Reporter
 from fanout_lambdas.sealing import Sealer
 from fanout_lambdas.shared.contracts import ContractError, ResultBatch
 from fanout_lambdas.shared.netguard import Guard
-from fanout_lambdas.worker import BatchRefused, run_worker
+from fanout_lambdas.worker import BatchRefused, Begun, run_worker
 
 logger = logging.getLogger(__name__)
 
@@ -69,6 +70,7 @@ class ProbeLoop:
         self._places: dict[str, tuple[float, _Place]] = {}
         self._under_way: set[Future[ResultBatch]] = set()
         self._batches = 0
+        self._begun = Begun()
         self._closing = threading.Event()
 
     def submit(self, event: Mapping[str, Any]) -> Future[ResultBatch]:
@@ -90,6 +92,7 @@ class ProbeLoop:
                     reporter=place.reporter,
                     sealer=place.sealer,
                     region=place.config.region,
+                    begun=self._begun,
                     cold_start=self._batches == 1,
                 ),
                 loop,
@@ -196,7 +199,7 @@ def _place(config: WorkerConfig) -> _Place:
             ingest_url=config.ingest_url,
             key_id=config.key_id,
             secret=config.secret,
-            store=open_store(config.object_store_url),
+            store=partial(open_store, config.object_store_url),
         ),
         sealer=Sealer(config.sealing_keys) if config.sealing_keys else None,
     )

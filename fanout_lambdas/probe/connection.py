@@ -7,6 +7,7 @@ import asyncio
 import errno
 import os
 import socket
+import ssl
 import time
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -67,6 +68,11 @@ class Connector:
         self._guard = guard
         self._resolver = resolver
         self._contexts = TlsContexts(ca_file)
+
+    @property
+    def tls_context(self) -> ssl.SSLContext:
+        """What an ordinary HTTPS request is asked with."""
+        return self._contexts.get(verify=True, http=True)
 
     def close(self) -> None:
         self.poller.close()

@@ -60,9 +60,33 @@ def test_wrong_value_names_variable_and_value(name: str, value: str) -> None:
         WorkerConfig.from_env({**ENVIRON, name: value})
 
 
-def test_function_names_of_the_deployment() -> None:
-    names = DispatcherConfig.from_env({"UPTIME_FUNCTION_WORKER": "stage-worker"}).functions
-    assert names == {"worker": "stage-worker", "triggerer": "uptime-triggerer"}
+def test_dispatcher_needs_only_an_object_store() -> None:
+    config = DispatcherConfig.from_env({"OBJECT_STORE_URL": "s3://bucket"})
+    assert (config.stack, config.threads) == ("uptime", 20)
+    environ = {
+        "OBJECT_STORE_URL": "s3://bucket",
+        "UPTIME_STACK": "stage",
+        "UPTIME_INVOKE_THREADS": "1",
+    }
+    config = DispatcherConfig.from_env(environ)
+    assert (config.stack, config.threads) == ("stage", 1)
+    with pytest.raises(ConfigError, match="OBJECT_STORE_URL is not set"):
+        DispatcherConfig.from_env({})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("UPTIME_STACK", "up time"),
+        ("UPTIME_STACK", "x" * 51),
+        ("UPTIME_INVOKE_THREADS", "0"),
+        ("UPTIME_INVOKE_THREADS", "201"),
+        ("UPTIME_INVOKE_THREADS", "²"),
+    ],
+)
+def test_wrong_dispatcher_value_names_variable_and_value(name: str, value: str) -> None:
+    with pytest.raises(ConfigError, match=f"{name} is '{value}'"):
+        DispatcherConfig.from_env({"OBJECT_STORE_URL": "s3://bucket", name: value})
 
 
 def test_user_agent_says_where_to_complain() -> None:
@@ -102,10 +126,12 @@ def test_handler_probes_and_reports(tmp_path: Path, monkeypatch: pytest.MonkeyPa
             probes=({"check_id": 1, "slot": now, "url": url, "sealed": sealed},),
         )
         first = worker.handler(batch.to_json(), None)
-        again = worker.handler(batch.to_json(), None)
+        again = worker.handler({**batch.to_json(), "attempt": 2}, None)
+        repeated = worker.handler(batch.to_json(), None)
         stale = worker.handler({**batch.to_json(), "not_before": 1, "deadline": 2}, None)
         broken = worker.handler({"version": 1}, None)
     assert first == again == {"results": 1, "refusals": 0}
+    assert "repeat" in repeated["refused"]
     assert "deadline" in stale["refused"]
     assert "minute" in broken["refused"]
     reports = []

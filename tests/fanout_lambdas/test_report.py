@@ -56,7 +56,7 @@ def deliver(
             ingest_url=url,
             key_id="local-1",
             secret=SECRET,
-            store=store,
+            store=lambda: store,
             budget_s=budget_s,
             clock=pauses.clock,
             sleep=pauses.sleep,

@@ -6,7 +6,7 @@ What every part speaks stands here. Snapshots stand in `contracts.snapshot` alon
 
 from __future__ import annotations
 
-from fanout_lambdas.shared.contracts.batch import EXTRA_BATCHES_FROM, Batch
+from fanout_lambdas.shared.contracts.batch import EXTRA_BATCHES_FROM, MAX_ATTEMPT, Batch
 from fanout_lambdas.shared.contracts.expectations import (
     DEFAULT_STATUS,
     HEADER_OPS,
@@ -43,6 +43,7 @@ from fanout_lambdas.shared.contracts.words import (
     MAX_HEADERS,
     MAX_PAYLOAD_BYTES,
     MAX_REDIRECTS,
+    MAX_REGION,
     MAX_REQUEST_BODY_BYTES,
     MAX_RESULTS,
     MAX_SEND,
@@ -65,6 +66,7 @@ __all__ = [
     "FIELDS_OF",
     "HEADER_OPS",
     "JSON_OPS",
+    "MAX_ATTEMPT",
     "MAX_BODY_BYTES",
     "MAX_DECODED_BYTES",
     "MAX_EVIDENCE_BODY",
@@ -72,6 +74,7 @@ __all__ = [
     "MAX_HEADER_BYTES",
     "MAX_PAYLOAD_BYTES",
     "MAX_REDIRECTS",
+    "MAX_REGION",
     "MAX_REQUEST_BODY_BYTES",
     "MAX_RESULTS",
     "MAX_SEND",
