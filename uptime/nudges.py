@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
 import os
 import threading
 import time
 from typing import Any
 
+from django.conf import settings
+
 from checks.signals import delivery_due, recheck_due
-from uptime.celery import app
 
 logger = logging.getLogger(__name__)
 
@@ -36,6 +38,8 @@ class Nudge:
                     threading.Thread(target=self._run, name=name, daemon=True).start()
 
     def _run(self) -> None:
+        from uptime.celery import app  # not at the top: the package for AWS is without Celery
+
         while True:
             self._asked.wait()
             self._asked.clear()
@@ -46,10 +50,16 @@ class Nudge:
             time.sleep(WINDOW_S)
 
 
-nudge_recheck = Nudge("uptime.jobs.recheck")
-nudge_delivery = Nudge("uptime.jobs.deliver")
+_recheck = Nudge("uptime.jobs.recheck")
+_delivery = Nudge("uptime.jobs.deliver")
 
 
 def connect() -> None:
-    recheck_due.connect(nudge_recheck, weak=False, dispatch_uid="nudge-recheck")
-    delivery_due.connect(nudge_delivery, weak=False, dispatch_uid="nudge-delivery")
+    """On Lambda a thread is frozen with its environment, so there the nudges have a form of their own."""
+    if settings.LAMBDA_FUNCTION:
+        # Loaded by name: only an installation on AWS carries the AWS library.
+        forms = importlib.import_module("uptime.lambda_nudges")
+        forms.LambdaNudges(settings.LAMBDA_FUNCTION).connect()
+        return
+    recheck_due.connect(_recheck, weak=False, dispatch_uid="nudge-recheck")
+    delivery_due.connect(_delivery, weak=False, dispatch_uid="nudge-delivery")

@@ -18,6 +18,9 @@ ENCRYPTION_KEYS = ENVIRONMENT.encryption_keys
 ALLOWED_HOSTS = ENVIRONMENT.allowed_hosts
 SITE_URL = ENVIRONMENT.site_url
 STATE_DIR = ENVIRONMENT.state_dir
+LAMBDA_FUNCTION = os.environ.get(
+    "AWS_LAMBDA_FUNCTION_NAME", ""
+)  # set by AWS wherever its Lambda runs us
 
 INSTALLED_APPS = [
     "django.contrib.auth",
@@ -128,7 +131,9 @@ CONTENT_SECURITY_POLICY = {
 # Static files -----------------------------------------------------------------------------------
 
 STATIC_URL = "/static/"
-STATIC_ROOT = STATE_DIR / "static"
+# The package for AWS brings its collected files along: it has no state directory.
+_PACKAGED = BASE_DIR / "static" / "collected"
+STATIC_ROOT = _PACKAGED if _PACKAGED.is_dir() else STATE_DIR / "static"
 STATICFILES_DIRS = [BASE_DIR / "static" / "dist"]
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
