@@ -1,4 +1,4 @@
-"""The measured process: batches of TLS probes through the engine, and what each probe reported."""
+"""The measured process: batches of probes through the engine, and what each probe reported."""
 
 from __future__ import annotations
 
@@ -50,7 +50,9 @@ async def _run(order: Order) -> Iterator[dict[str, Any]]:
         found = []
         for _ in range(order.batches):
             await asyncio.sleep(APART_S)
-            found.append(_told(await engine.run(_batch(order, order.probes)), engine.in_flight))
+            used = time.process_time()
+            results = await engine.run(_batch(order, order.probes))
+            found.append(_told(results, engine.in_flight, time.process_time() - used))
         return iter(found)
     finally:
         engine.close()
@@ -72,12 +74,13 @@ def _batch(order: Order, probes: int) -> Batch:
     )
 
 
-def _told(report: ResultBatch, in_flight: int) -> dict[str, Any]:
+def _told(report: ResultBatch, in_flight: int, cpu_s: float) -> dict[str, Any]:
     for result in report.results:
         if result.outcome is not Outcome.UP:
             sys.exit(f"a probe was not up: {result.message}")
     return {
         "in_flight": in_flight,
+        "cpu_ms": cpu_s * 1_000,
         "duration_ms": report.worker.duration_ms,
         "total_us": [result.total_us for result in report.results],
         "wait_us": [result.phases.wait_us or 0 for result in report.results],

@@ -7,13 +7,14 @@ import asyncio
 import time
 from collections.abc import Callable
 
-# With the rest of the share left free, a probe seldom waits for another's handshake (bench.accuracy).
-BUSY = 0.6
-# Who falls behind takes the whole share: a late slot with a blurred time is worth more than a missed one.
+# Of a whole core: with the rest left free, a probe seldom waits for another's handshake. Who has no more than
+# a share below it finds the core idle whenever it runs, and may use all of the share (bench.accuracy).
+BUSY = 0.75
+# Who falls behind takes the whole core: a late slot with a blurred time is worth more than a missed one.
 LATE_S = 3.0
 FIRST_COST_S = 0.002  # of CPU, a first probe over TLS; measured from then on
 # A few expensive answers must not slow down all who come after them.
-LEAST_COST_S, MOST_COST_S = 0.000_1, 0.003
+LEAST_COST_S, MOST_COST_S = 0.000_1, 0.005
 MOST_DEBT_S = 0.05
 SAMPLE = 16  # starts between two estimates of the cost
 TOLERANCE_S = 0.004  # of a whole core: so that a few starts share one timer where the CPU is fast
@@ -46,7 +47,7 @@ class Pace:
 
     def take(self, now: float, *, late: bool = False) -> float:
         """The time, not before `now`, that is the caller's own to start at."""
-        share = self.cores if late else self.cores * BUSY
+        share = self.cores if late else min(self.cores, BUSY)
         used = self._cpu_clock()
         debt = self._debt_s + used - self._looked - (now - self._looked_at) * share
         self._debt_s = min(MOST_DEBT_S, max(0.0, debt))

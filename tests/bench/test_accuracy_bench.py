@@ -14,13 +14,13 @@ import pytest
 from bench.accuracy.share import CGROUPS, held_to
 from uptime.embedded.places import PROJECT
 
-KEYS = {"in_flight", "truth_ms", "p50_error_ms", "p95_error_ms"}
+KEYS = {"memory_mb", "gb_s", "in_flight", "truth_ms", "p50_error_ms", "p95_error_ms"}
 
 
 @pytest.mark.slow
 def test_a_short_run_compares_spaced_starts_with_a_burst() -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "bench.accuracy", "--batches", "1", "--json"],
+        [sys.executable, "-m", "bench.accuracy", "--batches", "1", "--memory", "256", "--json"],
         cwd=PROJECT,
         capture_output=True,
         text=True,
@@ -32,8 +32,13 @@ def test_a_short_run_compares_spaced_starts_with_a_burst() -> None:
     figures = json.loads(done.stdout)["figures"]
     assert figures.keys() >= KEYS
     assert figures["truth_ms"] == 300
+    assert figures["memory_mb"] == 256
+    assert figures["cpu_cores"] == pytest.approx(256 / 1_769, abs=0.001)
     cases = {case["name"]: case for case in figures["cases"]}
     assert len(cases) == len(figures["cases"]) >= 4
+    billed = figures["cases"][0]["duration_ms"] / 1_000 * 256 / 1_024
+    assert figures["gb_s"] == pytest.approx(billed, abs=0.01)
+    assert {case["scheme"] for case in figures["cases"]} == {"http", "https"}
     assert cases["no limit, all at once"]["p95_error_ms"] > figures["p95_error_ms"]
 
 

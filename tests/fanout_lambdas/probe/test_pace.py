@@ -32,15 +32,17 @@ def gap(pace: Pace, *, late: bool = False) -> float:
     return pace.take(1e6, late=late) - first
 
 
-@pytest.mark.parametrize("cores", [1.0, 0.29, 0.07])
-def test_starts_leave_a_part_of_the_cpu_free(cores: float) -> None:
+@pytest.mark.parametrize(("cores", "used"), [(1.0, BUSY), (0.29, 0.29), (0.07, 0.07)])
+def test_starts_use_a_small_share_whole_and_leave_a_part_of_a_core_free(
+    cores: float, used: float
+) -> None:
     pace = Pace(cores, cpu_clock=Cpu())
-    assert gap(pace) == pytest.approx(FIRST_COST_S / (cores * BUSY))
+    assert gap(pace) == pytest.approx(FIRST_COST_S / used)
 
 
-def test_who_falls_behind_takes_the_whole_share() -> None:
-    pace = Pace(0.5, cpu_clock=Cpu())
-    assert gap(pace, late=True) == pytest.approx(FIRST_COST_S / 0.5)
+def test_who_falls_behind_takes_the_whole_core() -> None:
+    pace = Pace(1.0, cpu_clock=Cpu())
+    assert gap(pace, late=True) == pytest.approx(FIRST_COST_S)
 
 
 def test_a_start_after_a_pause_is_at_once_and_no_burst_follows() -> None:
@@ -69,7 +71,7 @@ def test_what_was_used_beyond_the_share_is_waited_for() -> None:
     pace = Pace(0.5, cpu_clock=cpu)
     pace.take(10.0)
     cpu.used_s += 0.020
-    assert pace.take(10.0) == pytest.approx(10.0 + 0.020 / (0.5 * BUSY))
+    assert pace.take(10.0) == pytest.approx(10.0 + 0.020 / 0.5)
     assert pace.take(11.0) == 11.0  # by then it is paid
 
 
@@ -96,7 +98,7 @@ def test_those_who_wait_together_learn_what_the_first_of_them_cost() -> None:
         await asyncio.gather(*(start() for _ in range(10)))
         return loop.time() - began
 
-    assert asyncio.run(run()) > 9 * 0.006 / (0.5 * BUSY) - 0.02
+    assert asyncio.run(run()) > 9 * 0.006 / 0.5 - 0.02
 
 
 def test_turns_come_as_far_apart_as_they_should() -> None:
@@ -108,5 +110,5 @@ def test_turns_come_as_far_apart_as_they_should() -> None:
             await pace.turn(began)
         return loop.time() - began
 
-    least = (SAMPLE - 2) * FIRST_COST_S / (0.1 * BUSY)
+    least = (SAMPLE - 2) * FIRST_COST_S / 0.1
     assert least - 0.005 < asyncio.run(run()) < 3 * least
