@@ -28,6 +28,7 @@ from uptime.embedded.processes import spawn
 MAX_RESPONSE_BYTES = 6_291_556  # the limit that Lambda's own message names: 6 MiB and 100 bytes
 FREE_INIT_S = 10.0
 """INIT may take this long before it counts against the function's timeout."""
+INITS_A_CORE = 2
 VERSION = "/2018-06-01/runtime"
 
 
@@ -35,7 +36,8 @@ VERSION = "/2018-06-01/runtime"
 class House:
     """What all environments of a server share: its endpoint, where output goes, how they are held.
 
-    `processes`: those that run or are not reaped yet.
+    `processes`: those that run or are not reaped yet. `inits`: so many processes start at a time. A burst
+    of cold starts would else share the cores of this machine, and each take as long as all of them.
     """
 
     endpoint: str
@@ -43,6 +45,9 @@ class House:
     memory_limit: bool = False
     hold: Hold | None = None
     processes: set[int] = field(default_factory=set)
+    inits: asyncio.Semaphore = field(
+        default_factory=lambda: asyncio.Semaphore(INITS_A_CORE * (os.cpu_count() or 1))
+    )
 
 
 @dataclass(slots=True)
@@ -79,7 +84,7 @@ class Environment:
         self._waiting: Request | None = None
         self._current: _Current | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._initialised = self._billed_init = self._ended = False
+        self._in_init = self._initialised = self._billed_init = self._ended = False
         self._started = time.monotonic()
         self._starting = self._loop.create_task(self._start())
 
@@ -101,28 +106,30 @@ class Environment:
             return
         self._ended = True
         self._starting.cancel()
+        self._end_init()
         if self._timer:
             self._timer.cancel()
         if self._server:
             self._server.close()
-        if self._process is not None and self._process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self._process.pid, signal.SIGKILL)
+        self._signal(signal.SIGKILL)
         self._gone(self)
 
     def check_memory(self) -> None:
         """Kill it where it has used more than it is granted and that is enforced."""
-        if self._house.memory_limit and self._memory_mb() > self._spec.memory_mb:
-            self._fail("Runtime.ExitError", "Runtime exited with error: signal: killed")
+        if self._over_memory():
+            self._killed()
 
     async def _start(self) -> None:
-        self._server, address = await listen(self._serve)
-        if self._house.log_folder is None:
-            output = os.open(os.devnull, os.O_WRONLY)
-        else:
-            folder = self._house.log_folder / self._spec.name
-            folder.mkdir(parents=True, exist_ok=True)
-            output = os.open(folder / f"{self.name}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        try:
+            self._server, address = await listen(self._serve)
+            await self._house.inits.acquire()
+            self._in_init = True
+            self._spawn(address)
+        except OSError as error:
+            self._fail("Runtime.InvalidEntrypoint", str(error))
+
+    def _spawn(self, address: str) -> None:
+        output = self._open_log()
         try:
             self._started = time.monotonic()
             self._process = spawn(
@@ -132,9 +139,6 @@ class Environment:
                 output=output,
                 last_signal=signal.SIGKILL,
             )
-        except OSError as error:
-            self._fail("Runtime.InvalidEntrypoint", str(error))
-            return
         finally:
             os.close(output)
         self._house.processes.add(self._process.pid)
@@ -142,6 +146,18 @@ class Environment:
         end = os.pidfd_open(self._process.pid)
         self._loop.add_reader(end, self._exited, end)
         self._timer = self._loop.call_later(FREE_INIT_S + self._spec.timeout_s, self._timed_out)
+
+    def _open_log(self) -> int:
+        if self._house.log_folder is None:
+            return os.open(os.devnull, os.O_WRONLY)
+        folder = self._house.log_folder / self._spec.name
+        folder.mkdir(parents=True, exist_ok=True)
+        return os.open(folder / f"{self.name}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+
+    def _end_init(self) -> None:
+        if self._in_init:
+            self._in_init = False
+            self._house.inits.release()
 
     def _serve(self, request: Request) -> None:
         path = request.path.removeprefix(VERSION)
@@ -182,20 +198,25 @@ class Environment:
             self._timer.cancel()
         if not self._initialised:
             self._initialised = True
+            self._end_init()
             self.init_s = time.monotonic() - self._started
             if self._house.hold is not None and self.pid is not None:
                 self._house.hold.hold(self.name, self.pid, self._spec.memory_mb)
         elif self._current is not None and self._current.outcome is not None:
-            if self._current.kill_after_s is not None:
-                self._killed()  # it was quicker than the fault that was to hit it
-                return
-            self._end(*self._current.outcome)
+            self._finish(self._current, self._current.outcome)
         if self._current is not None:
             self._deliver(request)
         elif not self._ended:
             self._signal(signal.SIGSTOP)
             self.idle_since = time.monotonic()
             self._ready(self)
+
+    def _finish(self, current: _Current, outcome: tuple[bytes, str | None]) -> None:
+        # A run may be quicker than the fault that was to hit it, or than those who look at memory.
+        if current.kill_after_s is not None or self._over_memory():
+            self._killed()
+        else:
+            self._end(*outcome)
 
     def _deliver(self, request: Request) -> None:
         assert self._current is not None
@@ -222,6 +243,8 @@ class Environment:
         self._loop.remove_reader(end)
         os.close(end)
         assert self._process is not None
+        # Not yet reaped, so its id is nobody else's: what it started ends with it.
+        self._signal(signal.SIGKILL)
         status = self._process.wait()
         self._house.processes.discard(self._process.pid)
         if self._house.hold is not None:
@@ -279,6 +302,9 @@ class Environment:
     def warmed(self) -> None:
         """Its INIT is nobody's: it was started before anyone called."""
         self._billed_init = True
+
+    def _over_memory(self) -> bool:
+        return self._house.memory_limit and self._memory_mb() > self._spec.memory_mb
 
     def _memory_mb(self) -> float:
         return peak_memory_mb(self.pid) if self.pid is not None else 0.0

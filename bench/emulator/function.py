@@ -77,8 +77,8 @@ class Function:
 
     def expire(self, before: float) -> None:
         """End those idle since before that time of the monotonic clock."""
-        for environment in [each for each in self._idle if each.idle_since < before]:
-            environment.stop()
+        while self._idle and self._idle[0].idle_since < before:
+            self._idle[0].stop()
 
     def _new(self) -> Environment | SimulatedEnvironment:
         self._number += 1

@@ -99,6 +99,7 @@ class Connection(asyncio.Protocol):
         self._serve(Request(*self._head, body, self))
 
     def _refuse(self, status: int) -> None:
+        self._buffer.clear()
         self.answer(status, b"", {"connection": "close"})
         if self._transport is not None:
             self._transport.close()
