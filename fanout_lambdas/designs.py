@@ -1,8 +1,9 @@
-"""Three designs of the fan-out and what each uses in a month under a load. Pure; what it assumes, `ASSUMED` says."""
+"""Three designs of the fan-out and what each uses in a month under a load. Pure; the constants are what it assumes."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -100,34 +101,47 @@ def plan(design: Design, load: Load, durations: Durations) -> Plan:
     worker = [use for use in functions if use.name.startswith("worker")]
     workers = sum(use.invocations for use in worker) / MINUTES
     spent = sum(use.invocations * use.seconds for use in worker) / MINUTES
-    snapshot_gb = load.checks * SNAPSHOT_BYTES / GB
-    reports = workers * MINUTES
-    usages = []
-    for number in range(load.regions):
-        home = number == 0
-        puts, gets = OBJECTS_A_REGION
-        if home:
-            puts, gets = puts + OBJECTS_A_MINUTE[0], gets + OBJECTS_A_MINUTE[1]
-        sent = started * MINUTES * (PROBE_BYTES + RESULT_BYTES) + reports * REPORT_BYTES
-        usages.append(
-            Usage(
-                functions=tuple(functions),
-                log_retention_days=LOG_RETENTION_DAYS,
-                s3_puts=puts * MINUTES + reports * SPOOLED_SHARE,
-                s3_gets=gets * MINUTES + reports * SPOOLED_SHARE,
-                s3_gb=snapshot_gb * SNAPSHOTS_KEPT if home else 0.0,
-                schedules=JOBS_A_MONTH if home else 0.0,
-                alarms=ALARMS,
-                egress_gb=sent / GB,
-                interregion_gb=0.0 if home else snapshot_gb * MINUTES,
-            )
+    usages = [
+        usage_of(
+            functions,
+            checks=load.checks,
+            probes=started * MINUTES,
+            reports=workers * MINUTES,
+            home=number == 0,
         )
+        for number in range(load.regions)
+    ]
     return Plan(
         started=started,
         workers=workers,
         worker_s=spent / workers if workers else 0.0,
         regions=tuple(usages),
     )
+
+
+def usage_of(
+    functions: Sequence[FunctionUse], *, checks: float, probes: float, reports: float, home: bool
+) -> Usage:
+    """One region's month around its functions; `home`: where snapshots, spool and jobs are."""
+    puts, gets = OBJECTS_A_REGION
+    if home:
+        puts, gets = puts + OBJECTS_A_MINUTE[0], gets + OBJECTS_A_MINUTE[1]
+    snapshot_gb = checks * SNAPSHOT_BYTES / GB
+    return Usage(
+        functions=tuple(functions),
+        log_retention_days=LOG_RETENTION_DAYS,
+        s3_puts=puts * MINUTES + reports * SPOOLED_SHARE,
+        s3_gets=gets * MINUTES + reports * SPOOLED_SHARE,
+        s3_gb=snapshot_gb * SNAPSHOTS_KEPT if home else 0.0,
+        schedules=JOBS_A_MONTH if home else 0.0,
+        alarms=ALARMS,
+        egress_gb=egress_gb(probes=probes, reports=reports),
+        interregion_gb=0.0 if home else snapshot_gb * MINUTES,
+    )
+
+
+def egress_gb(*, probes: float, reports: float) -> float:
+    return (probes * (PROBE_BYTES + RESULT_BYTES) + reports * REPORT_BYTES) / GB
 
 
 def article_month() -> Usage:

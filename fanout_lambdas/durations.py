@@ -42,11 +42,20 @@ class Durations:
 
     def worker_s(self, checks: int, *, latency_s: float, memory_mb: int) -> float:
         """A worker that starts `checks` probes at once, as fast as its CPU allows, and waits for all answers."""
-        core = min(1.0, memory_mb / LAMBDA_MB_A_CORE)
-        starts = (checks - 1) * self.check_cpu_s / (core * PROBES_SHARE)
-        own = (self.worker_cpu_s + self.check_cpu_s) / core + self.worker_wait_s
         last = latency_s * (1 if checks == 1 else self.last_answer)
-        return starts + last + own
+        return (checks - 1) * self.start_s(memory_mb) + last + self.own_s(memory_mb)
+
+    def start_s(self, memory_mb: int) -> float:
+        """From one probe's start to the next one's."""
+        return self.check_cpu_s / (_core(memory_mb) * PROBES_SHARE)
+
+    def own_s(self, memory_mb: int) -> float:
+        """What an invocation takes beside starting its probes and waiting for them."""
+        return (self.worker_cpu_s + self.check_cpu_s) / _core(memory_mb) + self.worker_wait_s
+
+
+def _core(memory_mb: int) -> float:
+    return min(1.0, memory_mb / LAMBDA_MB_A_CORE)
 
 
 MEASURED = Durations(
