@@ -27,20 +27,24 @@ if TYPE_CHECKING:
 # Tries in mode "standard". The rate limiter of "adaptive" takes the pause before a burst into the rate it measures: of
 # 3,000 calls from 100 threads, 5 % of them refused, it made 11 a second, "standard" 330; with none refused both are
 # alike. Patience beyond these tries is the caller's (starting.py).
-_MOST_TRIES = 4
+TRIES = 4
+CONNECT_S, ANSWER_S = 3, 10
 _PASSING = frozenset({408, 409, 429})  # 409: the function is being updated
 
 
 class LambdaInvoker:
     """Functions are named `<stack>-<function>`; `threads` may call at once without waiting for a connection."""
 
-    def __init__(self, stack: str, *, threads: int = DEFAULT_INVOKE_THREADS) -> None:
+    def __init__(
+        self, stack: str, *, threads: int = DEFAULT_INVOKE_THREADS, tries: int = TRIES
+    ) -> None:
         self._stack = stack
+        self._session = boto3.Session()
         self._config = Config(
             max_pool_connections=threads,
-            retries={"mode": "standard", "total_max_attempts": _MOST_TRIES},
-            connect_timeout=3,
-            read_timeout=10,
+            retries={"mode": "standard", "total_max_attempts": tries},
+            connect_timeout=CONNECT_S,
+            read_timeout=ANSWER_S,
         )
         self._clients: dict[str, LambdaClient] = {}
         self._making = threading.Lock()
@@ -62,7 +66,10 @@ class LambdaInvoker:
         answers.count = answers.throttled = 0
         try:
             client = self._clients.get(region) or self._client(region)
-            client.invoke(FunctionName=name, InvocationType="Event", Payload=body)
+            answer = client.invoke(FunctionName=name, InvocationType="Event", Payload=body)
+            answer[
+                "Payload"
+            ].read()  # empty; unread, it would cost its connection and the next call a handshake
         except (BotoCoreError, ClientError) as error:
             raise InvokeError(
                 f"{name} in {region} was not started: {error}",
@@ -73,9 +80,9 @@ class LambdaInvoker:
         return Invoked(retried=answers.count - 1, throttled=answers.throttled)
 
     def _client(self, region: str) -> LambdaClient:
-        with self._making:  # boto3 cannot make two clients at once
+        with self._making:  # a session cannot make two clients at once
             if region not in self._clients:
-                client = boto3.client("lambda", region_name=region, config=self._config)
+                client = self._session.client("lambda", region_name=region, config=self._config)
                 client.meta.events.register("response-received.lambda.Invoke", self._answers)
                 self._clients[region] = client
             return self._clients[region]
