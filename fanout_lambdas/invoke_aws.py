@@ -67,9 +67,8 @@ class LambdaInvoker:
         try:
             client = self._clients.get(region) or self._client(region)
             answer = client.invoke(FunctionName=name, InvocationType="Event", Payload=body)
-            answer[
-                "Payload"
-            ].read()  # empty; unread, it would cost its connection and the next call a handshake
+            # It is empty; unread, it would cost its connection, and the next call a handshake.
+            answer["Payload"].read()
         except (BotoCoreError, ClientError) as error:
             raise InvokeError(
                 f"{name} in {region} was not started: {error}",
