@@ -13,7 +13,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "uptime.settings")
 app = Celery("uptime")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 # Named one by one: finding tasks by app would look for modules called `tasks`, which nobody here has.
-app.conf.imports = ("uptime.jobs", "uptime.engine")
+app.conf.imports = ("uptime.schedule", "uptime.celery_engine")
 
 # pgmq announces a change of its own to whoever lists queues; kombu mutes that, but not against other threads.
 warnings.filterwarnings("ignore", message=r"list_queues\(\) now returns", category=UserWarning)

@@ -1,21 +1,19 @@
 """Every periodic entry point. Celery beat and Zappa's events both call these; each calls one verb and logs one line.
 
-As an event handler each takes (event, context); as a Celery task it is called without them. The truth is in the
+An event calls a job once a minute, with (event, context); Celery every few seconds, without them. The truth is in the
 database and the object store: a job that is called twice, or not at all for a while, does no harm.
 """
 
 from __future__ import annotations
 
+import functools
 import logging
 import threading
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Iterable
 from datetime import datetime
-from typing import Any
 
-from celery.schedules import crontab
-from celery.signals import worker_ready
+from django.core.signals import request_finished, request_started
 from django.db import InterfaceError, OperationalError
 from django.utils import timezone
 
@@ -28,49 +26,68 @@ from checks.history.retention import drop_old_partitions
 from checks.history.retention import prune as prune_old
 from checks.history.rollups import roll_up_hours
 from checks.models import MinuteRun
+from checks.pipeline.dead_letters import count_dead_letters
 from checks.pipeline.rechecks import send_due
 from checks.pipeline.runs import as_time
-from checks.pipeline.snapshot import load_snapshot, take_snapshot, topology
+from checks.pipeline.snapshot import claim_without_database, take_snapshot, topology
 from checks.pipeline.spool import drain_spool as drain
 from checks.pipeline.watch import watch as watch_runs
 from fanout_lambdas.invoke import DISPATCHER, InvokeError
+from fanout_lambdas.objectstore import StoreUnavailable
 from fanout_lambdas.shared.slots import MINUTE_S, minute_of
-from uptime.celery import app
-from uptime.engine import invoker, store
+from uptime.engine import invoker, queues, store
 
 logger = logging.getLogger(__name__)
-
-Job = Callable[[object, object], None]
 
 PREPARE_FROM_S = 30
 """The next minute is prepared from this second on: late enough that a change reaches probes within 90 s, early enough
 for a slow snapshot. A caller that comes only once a minute prepares it whenever it comes."""
-QUEUE = "jobs"
 HEARTBEATS_EVERY_S = 10
+GO_ON_S = 15.0
+"""A job with more to do than one turn takes goes on for this long: its next turn may be a minute away."""
+CLAIM_FOR_S = 25.0
 SENDERS_AT_ONCE = 2
 """Delivery may hang on a receiver for a while; it never takes more than these threads from the other jobs."""
 
-_blind: deque[int] = deque(maxlen=60)
-"""Minutes that this process dispatched without the database; once is enough."""
 _sending = threading.BoundedSemaphore(SENDERS_AT_ONCE)
 
 
-def tick(event: object = None, context: object = None) -> None:
+def _job(run: Callable[[object], None]) -> Callable[..., None]:
+    """What every entry point needs: one line in place of a stack trace while something is away, as the next call tries
+    again. And to Django a job is a request: connections from before a freeze are dropped, nudges leave at its end."""
+
+    @functools.wraps(run)
+    def entry(event: object = None, context: object = None) -> None:
+        request_started.send(sender=entry)
+        try:
+            run(event)
+        except (OperationalError, InterfaceError) as error:
+            logger.error("%s: the database is away: %s", run.__name__, str(error).strip()[:200])
+        except StoreUnavailable as error:
+            logger.error("%s: the object store is away: %s", run.__name__, str(error)[:200])
+        finally:
+            request_finished.send(sender=entry)
+
+    return entry
+
+
+@_job
+def tick(event: object) -> None:
     """Prepare and dispatch the next minute; after a pause of ours also what is left of this one."""
     now = timezone.now()
     for minute in minutes_to_prepare(now, once_a_minute=event is not None):
-        if minute in _blind:
-            continue
         try:
             if minute % 3600 == 0 or _first_for_long(minute):
                 ensure_partitions(now=now)
             report = take_snapshot(minute, now=now, store=store())
         except (OperationalError, InterfaceError) as error:
             logger.error("tick: the database is away: %s", str(error).strip()[:200])
-            _dispatch_blind(minute)
+            _dispatch_blind(minute, now)
             continue
-        if not report.repeated:
-            logger.info("tick %s", report)
+        if report.repeated:
+            continue
+        logger.info("tick %s", report)
+        if not report.dispatched_blind:
             runs = MinuteRun.objects.filter(minute=as_time(minute))
             _dispatch(minute, runs.values_list("region__code", flat=True))
 
@@ -84,11 +101,10 @@ def minutes_to_prepare(now: datetime, *, once_a_minute: bool = False) -> list[in
     return [current]
 
 
-def _dispatch_blind(minute: int) -> None:
+def _dispatch_blind(minute: int, now: datetime) -> None:
     """Probing goes on from the newest snapshot while the database is away: the workers spool what they see, and the
-    watch makes the minute's run afterwards."""
-    _blind.append(minute)
-    snapshot = load_snapshot(minute, store=store())
+    minute's run is made afterwards."""
+    snapshot = claim_without_database(minute, now=now, store=store())
     if snapshot is not None:
         _dispatch(minute, sorted({code for plan in snapshot.checks for code in plan.regions}))
 
@@ -103,6 +119,7 @@ def _dispatch(minute: int, regions: Iterable[str]) -> None:
             "topology": {
                 "checks_per_worker": shape.checks_per_worker,
                 "workers_per_triggerer": shape.workers_per_triggerer,
+                "billed": shape.billed,
             },
         }
         try:
@@ -112,7 +129,8 @@ def _dispatch(minute: int, regions: Iterable[str]) -> None:
             logger.error("minute %s was not dispatched in %s: %s", minute, region, error)
 
 
-def watch(event: object = None, context: object = None) -> None:
+@_job
+def watch(event: object) -> None:
     """Account for what did not come back."""
     report = watch_runs(now=timezone.now(), store=store(), invoker=invoker())
     if not report.quiet:
@@ -121,14 +139,16 @@ def watch(event: object = None, context: object = None) -> None:
         logger.info("watch %s", report)
 
 
-def recheck(event: object = None, context: object = None) -> None:
+@_job
+def recheck(event: object) -> None:
     """Send out the extra slots that are due."""
     report = send_due(now=timezone.now(), invoker=invoker())
     if report.slots:
         logger.info("recheck %s", report)
 
 
-def heartbeats(event: object = None, context: object = None) -> None:
+@_job
+def heartbeats(event: object) -> None:
     """Hear whether jobs can reach us, then judge the heartbeats that were not heard in time."""
     now = timezone.now()
     listen(now=now, every_s=MINUTE_S if event is not None else HEARTBEATS_EVERY_S)
@@ -137,7 +157,8 @@ def heartbeats(event: object = None, context: object = None) -> None:
         logger.info("heartbeats %s", report)
 
 
-def deliver(event: object = None, context: object = None) -> None:
+@_job
+def deliver(event: object) -> None:
     """Queue and send what somebody must hear."""
     more = True
     while more:
@@ -148,28 +169,44 @@ def deliver(event: object = None, context: object = None) -> None:
     if not _sending.acquire(blocking=False):
         return  # who is sending now takes these too, or the next call does
     try:
-        sent = deliver_due()
+        # A function on Lambda is ended after a minute, wherever it is.
+        sent = deliver_due() if event is None else deliver_due(claim_for_s=CLAIM_FOR_S)
     finally:
         _sending.release()
     if not sent.idle:
         logger.info("deliver %s", sent)
 
 
-def drain_spool(event: object = None, context: object = None) -> None:
+@_job
+def dead_letters(event: object) -> None:
+    """Count what the engine accepted and then gave up."""
+    report = count_dead_letters(queues())
+    if report.counted or report.away:
+        logger.warning("dead_letters %s", report)
+
+
+@_job
+def drain_spool(event: object) -> None:
     """Take in reports that found ingest away."""
-    report = drain(store=store(), now=timezone.now())
-    if report.taken or report.bad:
-        logger.warning("drain_spool %s", report)
+    until = time.monotonic() + GO_ON_S
+    more = True
+    while more:
+        report = drain(store=store(), now=timezone.now())
+        more = report.waiting > 0 and time.monotonic() < until
+        if report.taken or report.bad:
+            logger.warning("drain_spool %s", report)
 
 
-def rollup(event: object = None, context: object = None) -> None:
+@_job
+def rollup(event: object) -> None:
     """Roll up closed hours."""
     report = roll_up_hours(timezone.now())
     if report.hours:
         logger.info("rollup %s", report)
 
 
-def partitions(event: object = None, context: object = None) -> None:
+@_job
+def partitions(event: object) -> None:
     """Make the next days' partitions and drop those whose time is over."""
     now = timezone.now()
     made, dropped = ensure_partitions(now=now), drop_old_partitions(now=now)
@@ -177,7 +214,8 @@ def partitions(event: object = None, context: object = None) -> None:
         logger.info("partitions made=%s dropped=%s", made, dropped)
 
 
-def prune(event: object = None, context: object = None) -> None:
+@_job
+def prune(event: object) -> None:
     """Drop old runs, reports, snapshots."""
     report = prune_old(now=timezone.now(), store=store())
     if report.rows or report.objects:
@@ -188,48 +226,3 @@ def _first_for_long(minute: int) -> bool:
     """Nothing was prepared in the hour before: after a longer pause the partitions may have run out."""
     since = as_time(minute - 3600)
     return not MinuteRun.objects.filter(minute__gte=since, minute__lt=as_time(minute)).exists()
-
-
-@contextmanager
-def _database_may_be_away(name: str) -> Iterator[None]:
-    """One line instead of a stack trace a second while the database is away; the next call tries again."""
-    try:
-        yield
-    except (OperationalError, InterfaceError) as error:
-        logger.error("%s: the database is away: %s", name, str(error).strip()[:200])
-
-
-def _register(job: Job, schedule: Any, *, expires_s: int) -> None:
-    """As a Celery task on a schedule. The expiry keeps a backlog from being replayed after downtime."""
-    name = f"uptime.jobs.{job.__name__}"
-
-    def run() -> None:
-        with _database_may_be_away(job.__name__):
-            job(None, None)
-
-    app.task(name=name)(run)
-    app.conf.beat_schedule[job.__name__] = {
-        "task": name,
-        "schedule": schedule,
-        "options": {"queue": QUEUE, "expires": expires_s, "ignore_result": True},
-    }
-
-
-app.conf.beat_schedule = {}
-_register(tick, 10.0, expires_s=9)
-_register(watch, 10.0, expires_s=9)
-_register(recheck, 5.0, expires_s=4)
-_register(heartbeats, float(HEARTBEATS_EVERY_S), expires_s=HEARTBEATS_EVERY_S - 1)
-_register(deliver, 5.0, expires_s=4)
-_register(drain_spool, 15.0, expires_s=14)
-_register(rollup, crontab(minute="6-59/10"), expires_s=300)
-_register(partitions, crontab(minute="20"), expires_s=600)
-_register(prune, crontab(minute="*/15"), expires_s=600)
-
-
-@worker_ready.connect
-def _begin_at_once(sender: Any, **_: Any) -> None:
-    """After a start nobody waits for the clock: what is left of this minute is probed now."""
-    if QUEUE in sender.app.amqp.queues.consume_from:
-        for name in ("tick", "recheck", "deliver"):
-            app.send_task(f"uptime.jobs.{name}", queue=QUEUE, expires=9, ignore_result=True)

@@ -23,7 +23,7 @@ class Migration(migrations.Migration):
             name="DeadLetter",
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("request_id", models.CharField(max_length=64, unique=True)),
+                ("request_id", models.CharField(max_length=100, unique=True)),
                 ("minute", models.DateTimeField()),
                 (
                     "region",
@@ -34,7 +34,7 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 ("function", models.CharField(max_length=64)),
-                ("condition", models.CharField(max_length=64)),
+                ("condition", models.CharField(max_length=100)),
                 ("invocations", models.PositiveSmallIntegerField()),
                 (
                     "batches",

@@ -46,7 +46,7 @@ class MinuteRun(models.Model):
     retried = models.PositiveIntegerField(default=0, db_default=0)
     """Tries beyond the first, for whatever reason."""
     failed = models.PositiveIntegerField(default=0, db_default=0)
-    """Invocations that were not accepted after all tries."""
+    """Batches that no function accepted after all tries."""
     dead_letters = models.PositiveIntegerField(default=0, db_default=0)
     """Invocations that were accepted and came to nothing: their events ended in a dead-letter queue."""
     dispatch_report = models.JSONField(default=dict)
@@ -101,11 +101,11 @@ class DeadLetter(models.Model):
     The row is what counts a letter once, however often the queue hands it out.
     """
 
-    request_id = models.CharField(max_length=64, unique=True)
+    request_id = models.CharField(max_length=100, unique=True)
     minute = models.DateTimeField()
     region = models.ForeignKey(Region, on_delete=models.PROTECT, related_name="+")
     function = models.CharField(max_length=64)
-    condition = models.CharField(max_length=64)
+    condition = models.CharField(max_length=100)
     """Why the engine gave up, in its own word: RetriesExhausted, EventAgeExceeded."""
     invocations = models.PositiveSmallIntegerField()
     """How often it was tried."""

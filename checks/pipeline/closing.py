@@ -3,35 +3,39 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import TypeVar
 
 from django.db import connection, transaction
 
 from checks.models import BatchReport, MinuteRun
 from checks.models.result import OUTCOMES
+from checks.pipeline.alarm import NO_TICK, alarm_of
+from checks.pipeline.resending import lost_batches
 from checks.pipeline.runs import as_time
 from checks.pipeline.slots import marker, take_slots
 from checks.pipeline.snapshot import load_snapshot
-from fanout_lambdas.objectstore import NoSuchObject, ObjectStore, dispatch_key
+from fanout_lambdas.objectstore import NoSuchObject, ObjectStore, dispatch_key, trigger_prefix
 from fanout_lambdas.planning import ANSWER_WITHIN_S, due_slots
 from fanout_lambdas.shared.contracts import ContractError, Outcome
-from fanout_lambdas.shared.contracts.dispatch import DispatchReport
+from fanout_lambdas.shared.contracts.dispatch import DispatchReport, TriggerReport
 from fanout_lambdas.shared.contracts.snapshot import Snapshot
 from fanout_lambdas.shared.slots import MINUTE_S, minute_of
 
 logger = logging.getLogger(__name__)
+T = TypeVar("T")
 
 CLOSE_AFTER_S = MINUTE_S + ANSWER_WITHIN_S + 5
 """From a minute's start to the time at which none of its slots can be answered in time any more."""
 GAP_LIMIT = timedelta(hours=6)
 """Minutes without a tick are booked this far back; what lies before was nobody's plan."""
-MOST_AT_ONCE = 10
-"""Runs closed in one call; after a long outage of ours the next calls go on."""
+CLOSE_FOR_S = 15.0
+"""In one call; after a long outage of ours the next calls go on."""
 STOPPED_WITHIN_S = 60
 """A check that was stopped this soon after a slot may have been stopped while it was probed."""
-NO_TICK = "no tick ran"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -43,6 +47,26 @@ class ClosedRun:
     planned: int
     missed: int
     alarm: str
+
+
+@dataclass(frozen=True, slots=True)
+class Invocations:
+    """What the functions themselves say of a minute's invocations."""
+
+    dispatched: DispatchReport
+    triggered: Sequence[TriggerReport]
+
+    def enter(self, run: MinuteRun) -> None:
+        """Fill in the run's counters."""
+        reports: list[DispatchReport | TriggerReport] = [self.dispatched, *self.triggered]
+        failed = {number for report in reports for number in report.failed}
+        run.dispatch_report = self.dispatched.to_json()
+        run.throttled = sum(report.throttled for report in reports)
+        run.retried = sum(report.retried for report in reports)
+        run.failed = len(failed)
+        run.dispatched = run.planned
+        if run.batches:
+            run.dispatched = sum(row[3] for row in run.batches if row[0] not in failed)
 
 
 @dataclass(slots=True)
@@ -93,16 +117,19 @@ def open_gap_runs(*, now: datetime) -> int:
 
 
 def close_runs(*, now: datetime, store: ObjectStore) -> list[ClosedRun]:
-    """Close each run whose slots can no longer be answered in time; the newest first, so that what happens
-    now does not wait for what happened in an outage."""
+    """Close each run whose slots can no longer be answered in time and of which nothing is to be sent again; the
+    newest first, so that what happens now does not wait for what happened in an outage."""
     snapshots = Snapshots(store)
+    until = time.monotonic() + CLOSE_FOR_S
     over = as_time(int(now.timestamp()) - CLOSE_AFTER_S)
-    runs = (
-        MinuteRun.objects.filter(closed_at=None, minute__lte=over)
-        .select_related("region")
-        .order_by("-minute", "region_id")[:MOST_AT_ONCE]
-    )
-    return [closed for run in runs if (closed := _close(run, snapshots, now)) is not None]
+    runs = MinuteRun.objects.filter(closed_at=None, minute__lte=over).select_related("region")
+    closed: list[ClosedRun] = []
+    for run in runs.order_by("-minute", "region_id"):
+        if time.monotonic() > until:
+            break
+        if not lost_batches(run, now) and (one := _close(run, snapshots, now)) is not None:
+            closed.append(one)
+    return closed
 
 
 def _close(run: MinuteRun, snapshots: Snapshots, now: datetime) -> ClosedRun | None:
@@ -112,7 +139,7 @@ def _close(run: MinuteRun, snapshots: Snapshots, now: datetime) -> ClosedRun | N
         # Markers first and committed, the run's row after them: ingest takes its locks in this order too.
         with transaction.atomic():
             _mark_missed(run, due, now)
-    dispatched = _dispatch_report(run, snapshots.store)
+    invocations = _read_invocations(run, snapshots.store)
     with transaction.atomic():
         held = MinuteRun.objects.select_for_update().filter(pk=run.pk, closed_at=None).first()
         if held is None:
@@ -120,10 +147,9 @@ def _close(run: MinuteRun, snapshots: Snapshots, now: datetime) -> ClosedRun | N
         if due is not None:
             _recount(held, run.region_id, due)
         held.closed_at = now
-        if dispatched is not None:
-            held.dispatch_report = dispatched.to_json()
-            held.dispatched = held.planned if not held.batches else _slots_sent(held, dispatched)
-        held.alarm = _alarm(held, dispatched)
+        if invocations is not None:
+            invocations.enter(held)
+        held.alarm = alarm_of(held)
         held.save()
     return ClosedRun(
         minute=int(run.minute.timestamp()),
@@ -227,42 +253,22 @@ def _columns(due: Sequence[tuple[int, int]]) -> tuple[list[int], list[int]]:
     return [slot for slot, _ in due], [check_id for _, check_id in due]
 
 
-def _dispatch_report(run: MinuteRun, store: ObjectStore) -> DispatchReport | None:
+def _read_invocations(run: MinuteRun, store: ObjectStore) -> Invocations | None:
+    """The dispatcher's report and those of triggerers that had trouble; None when the dispatcher left none."""
+    minute, region = int(run.minute.timestamp()), run.region.code
+    dispatched = _read(dispatch_key(minute, region), DispatchReport.from_bytes, store)
+    if dispatched is None:
+        return None
+    keys = store.list(trigger_prefix(minute, region)) if dispatched.triggerers else []
+    reports = [_read(key, TriggerReport.from_bytes, store) for key in keys]
+    return Invocations(dispatched, [report for report in reports if report is not None])
+
+
+def _read(key: str, form: Callable[[bytes], T], store: ObjectStore) -> T | None:
     try:
-        data = store.get(dispatch_key(int(run.minute.timestamp()), run.region.code))
-        return DispatchReport.from_bytes(data)
+        return form(store.get(key))
     except NoSuchObject:
         return None
     except ContractError as error:
-        logger.error("the dispatch report of %s cannot be read: %s", run.minute, error)
+        logger.error("%s cannot be read: %s", key, error)
         return None
-
-
-def _slots_sent(run: MinuteRun, dispatched: DispatchReport) -> int:
-    failed = set(dispatched.failed)
-    return sum(row[3] for row in run.batches if row[0] not in failed)
-
-
-def _alarm(run: MinuteRun, dispatched: DispatchReport | None) -> str:
-    """One sentence for the operator; nothing when all went well."""
-    return "; ".join(_complaints(run, dispatched))[:200]
-
-
-def _complaints(run: MinuteRun, dispatched: DispatchReport | None) -> Iterable[str]:
-    if not run.snapshot_key:
-        yield NO_TICK
-    elif dispatched is None and run.planned:
-        yield "the dispatcher left no report"
-    if dispatched is not None and dispatched.snapshot_age_s:
-        yield f"planned from a snapshot {dispatched.snapshot_age_s} s old"
-    if dispatched is not None and dispatched.failed:
-        failed = len(dispatched.failed)
-        yield f"{failed} batch{'es were' if failed > 1 else ' was'} not started"
-    if run.void:
-        yield f"{run.void} of {run.planned} slots void: the prober was unfit"
-    if run.missed > run.void:
-        yield f"{run.missed - run.void} of {run.planned} slots missed"
-    if run.late:
-        yield f"{run.late} of {run.planned} slots answered late"
-    if run.redispatched:
-        yield f"{run.redispatched} lost batch{'es' if run.redispatched > 1 else ''} sent again"

@@ -5,6 +5,7 @@ A slot is a row; the engine's nudge and the periodic job both send out what the 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -14,11 +15,13 @@ from django.db import connection, transaction
 from checks.models import ExtraSlot
 from checks.pipeline.beliefs import at
 from checks.pipeline.plans import check_plans
-from checks.pipeline.snapshot import canary_requests
-from fanout_lambdas.invoke import Invoker
+from checks.pipeline.snapshot import canary_requests, topology
+from fanout_lambdas.invoke import WORKER, InvokeError, Invoker
 from fanout_lambdas.planning import PlannedSlot, plan_extra
 from fanout_lambdas.shared.contracts import EXTRA_BATCHES_FROM
 from fanout_lambdas.shared.slots import GRID_S, MINUTE_S, minute_of
+
+logger = logging.getLogger(__name__)
 
 CAP_SHARE = 0.2
 """Of the planned slots of a minute (rule 7)."""
@@ -26,7 +29,8 @@ CAP_FLOOR = 60
 """A small installation still confirms what it sees; one recheck a second is nobody's burden."""
 SEND_AHEAD_S = GRID_S
 """The worker waits this long at most for a slot."""
-TOO_LATE_S = 60
+TOO_LATE_S = 2 * MINUTE_S
+"""After a slot it is not probed any more. The job that sends slots may come once a minute, and not to the second."""
 MOST_AT_ONCE = 5_000
 
 
@@ -82,6 +86,7 @@ def send_due(*, now: datetime, invoker: Invoker) -> RecheckReport:
     The invocation happens before the commit: dying in between sends a slot twice, and duplicates are free.
     """
     slots = batches = 0
+    sent: list[int] = []
     with transaction.atomic():
         rows = list(
             ExtraSlot.objects.across_clients()
@@ -103,14 +108,19 @@ def send_due(*, now: datetime, invoker: Invoker) -> RecheckReport:
                 for row in rows
                 if row.region.code == code and row.subject_id in plans
             ]
-            cut = plan_extra(planned, region=code, canaries=canaries)
-            for batch, number in zip(cut, _numbers(len(cut)), strict=True):
-                invoker.invoke("worker", replace(batch, number=number).to_json())
+            cut = plan_extra(planned, region=code, canaries=canaries, topology=topology())
+            try:
+                for batch, number in zip(cut, _numbers(len(cut)), strict=True):
+                    invoker.invoke(WORKER, replace(batch, number=number).to_json())
+            except (
+                InvokeError
+            ) as error:  # the other regions' slots go out; these wait for the next call
+                logger.error("extra slots of %s are not sent: %s", code, error)
+                continue
             slots += len(planned)
             batches += len(cut)
-        ExtraSlot.objects.across_clients().filter(pk__in=[row.pk for row in rows]).update(
-            dispatched_at=now, attempts=1
-        )
+            sent += [row.pk for row in rows if row.region.code == code]
+        ExtraSlot.objects.across_clients().filter(pk__in=sent).update(dispatched_at=now, attempts=1)
     return RecheckReport(slots=slots, batches=batches)
 
 

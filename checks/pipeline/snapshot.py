@@ -31,7 +31,8 @@ _LOCK = 0x736E6170
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SnapshotReport:
-    """What one call prepared. `repeated`: the minute had been prepared before."""
+    """What one call prepared. `repeated`: the minute had been prepared before. `dispatched_blind`: it had been
+    dispatched while the database was away."""
 
     minute: int
     checks: int = 0
@@ -39,6 +40,7 @@ class SnapshotReport:
     batches: int = 0
     bytes: int = 0
     repeated: bool = False
+    dispatched_blind: bool = False
 
 
 def take_snapshot(minute: int, *, now: datetime, store: ObjectStore) -> SnapshotReport:
@@ -78,7 +80,26 @@ def _take_snapshot(minute: int, now: datetime, store: ObjectStore) -> SnapshotRe
         planned=sum(run.planned for run in runs),
         batches=sum(len(run.batches) for run in runs),
         bytes=len(data),
+        dispatched_blind=snapshot.minute != minute,
     )
+
+
+def claim_without_database(minute: int, *, now: datetime, store: ObjectStore) -> Snapshot | None:
+    """The newest snapshot, for a minute that is to be dispatched while the database is away; None when there is none,
+    or when the minute was prepared and so dispatched by an earlier call.
+
+    The claim is a copy under the minute's own key: whoever comes next, in whichever process, finds it there.
+    """
+    newest = newest_snapshot_minute(store, minute)
+    if newest is None:
+        return None
+    data = store.get(snapshot_key(newest))
+    snapshot = Snapshot.from_bytes(data)
+    # A document of this very second is that of the call that asks: the database went away after it was written.
+    if newest == minute and snapshot.taken_at != int(now.timestamp()):
+        return None
+    store.put(snapshot_key(minute), data)
+    return snapshot
 
 
 def topology() -> Topology:

@@ -10,17 +10,16 @@ from datetime import datetime
 from django.db import connection, transaction
 
 from checks.exclusion import GAP_CADENCES, SILENCE_S
-from checks.models import BatchReport, MinuteRun
 from checks.pipeline.beliefs import load_beliefs, write_beliefs
 from checks.pipeline.closing import ClosedRun, close_runs, open_gap_runs
 from checks.pipeline.evaluate import evaluate
 from checks.pipeline.fresh import FreshResult
+from checks.pipeline.rechecks import TOO_LATE_S
+from checks.pipeline.resending import resend_lost_batches
 from checks.pipeline.slots import marker, take_slots
-from checks.pipeline.snapshot import load_snapshot, topology
 from checks.state import State, state_at
-from fanout_lambdas.invoke import WORKER, InvokeError, Invoker
+from fanout_lambdas.invoke import Invoker
 from fanout_lambdas.objectstore import ObjectStore
-from fanout_lambdas.planning import plan_batches, renew
 from fanout_lambdas.shared.contracts import Outcome
 
 logger = logging.getLogger(__name__)
@@ -48,75 +47,54 @@ class WatchReport:
 
 
 def watch(*, now: datetime, store: ObjectStore, invoker: Invoker) -> WatchReport:
-    """Everything that silence asks for, every ten seconds."""
+    """Everything that silence asks for: every ten seconds, or once a minute, some things then later."""
+    gap_minutes = open_gap_runs(now=now)
+    closed = tuple(close_runs(now=now, store=store))
+    extras_missed = close_lost_extras(now=now)
+    silent = mark_silent(now=now)
+    # Last: a region that does not answer takes all the time it is given.
+    resent = resend_lost_batches(now=now, store=store, invoker=invoker)
     return WatchReport(
-        gap_minutes=open_gap_runs(now=now),
-        resent=resend_lost_batches(now=now, store=store, invoker=invoker),
-        closed=tuple(close_runs(now=now, store=store)),
-        extras_missed=close_lost_extras(now=now),
-        silent=mark_silent(now=now),
+        gap_minutes=gap_minutes,
+        resent=resent,
+        closed=closed,
+        extras_missed=extras_missed,
+        silent=silent,
     )
 
 
-def resend_lost_batches(*, now: datetime, store: ObjectStore, invoker: Invoker) -> int:
-    """Send each batch that did not report in time once more, as long as some of its slots can be answered in time."""
-    resent = 0
-    open_runs = MinuteRun.objects.filter(closed_at=None, minute__lte=now).exclude(snapshot_key="")
-    for run in open_runs.select_related("region").order_by("minute", "region_id"):
-        if not (numbers := _claim(run, now)):
-            continue
-        minute = int(run.minute.timestamp())
-        snapshot = load_snapshot(minute, store=store)
-        if snapshot is None:
-            continue
-        batches = plan_batches(snapshot, minute, run.region.code, topology())
-        for batch in batches:
-            if batch.number not in numbers:
-                continue
-            try:
-                invoker.invoke(WORKER, renew(batch, now=int(now.timestamp())).to_json())
-                resent += 1
-            except InvokeError as error:
-                logger.error("lost batch %s could not be sent again: %s", batch.number, error)
-    return resent
-
-
-def _claim(run: MinuteRun, now: datetime) -> set[int]:
-    """The lost batches of a run that are ours to send; being listed in the run is the claim."""
-    second = now.timestamp()
-    overdue = {row[0] for row in run.batches if row[4] < second <= row[2]} - set(run.resent)
-    if not overdue:
-        return set()
-    with transaction.atomic():
-        held = (
-            MinuteRun.objects.select_for_update(skip_locked=True)
-            .filter(pk=run.pk, closed_at=None)
-            .first()
-        )
-        if held is None:  # another watch is at it, or ingest: the next call comes soon
-            return set()
-        reported = BatchReport.objects.filter(minute=run.minute, region_id=run.region_id)
-        lost = overdue - set(reported.values_list("batch", flat=True)) - set(held.resent)
-        if lost:
-            held.resent = [*held.resent, *sorted(lost)]
-            held.redispatched += len(lost)
-            held.save(update_fields=["resent", "redispatched"])
-    return lost
-
-
 def close_lost_extras(*, now: datetime) -> int:
-    """Close rechecks and first probes that went out and did not come back, so that no round hangs."""
+    """Close rechecks and first probes that went out and did not come back, so that no round hangs, and those that
+    nobody sent out in time."""
+    missed = 0
+    while True:
+        found, closed = _close_lost_extras(now)
+        missed += closed
+        if found < MOST_AT_ONCE:
+            return missed
+
+
+def _close_lost_extras(now: datetime) -> tuple[int, int]:
+    """How many were found, and how many of them had no result."""
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(
             """
             select extra.id, extra.subject_id, extra.client_id, extra.region_id,
               extract(epoch from extra.slot)::bigint
             from checks_extraslot extra join checks_check subject on subject.id = extra.subject_id
-            where extra.closed_at is null
-              and extra.slot < %s - make_interval(secs => subject.timeout_ms / 1000.0 + %s)
-            order by extra.subject_id, extra.slot, extra.region_id limit %s
+            where extra.closed_at is null and extra.slot < %(now)s
+              and case when extra.dispatched_at is null
+                then extra.slot <= %(now)s - make_interval(secs => %(too_late)s)
+                else greatest(extra.slot, extra.dispatched_at)
+                  < %(now)s - make_interval(secs => subject.timeout_ms / 1000.0 + %(patience)s) end
+            order by extra.subject_id, extra.slot, extra.region_id limit %(most)s
             """,
-            [now, RECHECK_PATIENCE_S, MOST_AT_ONCE],
+            {
+                "now": now,
+                "too_late": TOO_LATE_S,
+                "patience": RECHECK_PATIENCE_S,
+                "most": MOST_AT_ONCE,
+            },
         )
         lost = cursor.fetchall()
         fresh: list[FreshResult] = []
@@ -128,7 +106,7 @@ def close_lost_extras(*, now: datetime) -> int:
         )
         if fresh:
             evaluate(fresh, now=now)
-    return len(fresh)
+    return len(lost), len(fresh)
 
 
 def _take_markers(

@@ -17,6 +17,7 @@ from checks.pipeline.ingest import IngestReport, ingest_batch
 from checks.pipeline.snapshot import take_snapshot
 from checks.pipeline.watch import watch
 from checks.regions import ensure_local_region
+from fanout_lambdas.invoke import Invoked
 from fanout_lambdas.objectstore import ObjectStore
 from fanout_lambdas.shared.contracts import Outcome
 from fanout_lambdas.shared.contracts.parsed_batch import ParsedBatch
@@ -27,8 +28,9 @@ CONNECTIONS = 8
 
 
 class Nowhere:
-    def invoke(self, function: str, payload: Mapping[str, Any]) -> None:
+    def invoke(self, function: str, payload: Mapping[str, Any]) -> Invoked:
         """Nothing is started."""
+        return Invoked()
 
 
 def at_once(calls: list[Callable[[], Any]]) -> list[Any]:
@@ -80,7 +82,7 @@ def test_one_batch_on_eight_connections_has_one_effect(region: Region) -> None:
 def test_the_watch_and_late_results_agree_on_every_slot(region: Region, store: ObjectStore) -> None:
     checks = [check() for _ in range(40)]
     take_snapshot(MINUTE, now=at(MINUTE - 30), store=store)
-    over = at(MINUTE + 125)
+    over = at(MINUTE + 180)
 
     def close() -> None:
         watch(now=over, store=store, invoker=Nowhere())

@@ -22,11 +22,12 @@ from checks.pipeline.watch import watch
 from checks.regions import ensure_local_region
 from fanout_lambdas.config import WorkerConfig
 from fanout_lambdas.dispatcher import dispatch
+from fanout_lambdas.invoke import Invoked
 from fanout_lambdas.objectstore import ObjectStore
 from fanout_lambdas.shared.slots import minute_of, phase
 from tests.checks.pipeline.fleet import check
 from tests.targets import Target, answer, replies, serve
-from uptime.engine import worker_config
+from uptime.celery_engine import worker_config
 from uptime.probe_loop import ProbeLoop
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -39,9 +40,10 @@ class InProcess:
         self._loop = loop
         self._begun: list[Any] = []
 
-    def invoke(self, function: str, payload: Mapping[str, Any]) -> None:
+    def invoke(self, function: str, payload: Mapping[str, Any]) -> Invoked:
         assert function == "worker"
         self._begun.append(self._loop.submit(payload))
+        return Invoked()
 
     def finish(self) -> None:
         for begun in self._begun:
@@ -160,8 +162,9 @@ def test_a_minute_whose_worker_was_lost_is_probed_again_and_adds_up(
     store: ObjectStore, engine: InProcess, target: Target
 ) -> None:
     class Lost:
-        def invoke(self, function: str, payload: Mapping[str, Any]) -> None:
+        def invoke(self, function: str, payload: Mapping[str, Any]) -> Invoked:
             """Accepted, and never heard of again."""
+            return Invoked()
 
     one, minute = just_due(url=target.url(), timeout_ms=1_000)
     take_snapshot(minute, now=timezone.now(), store=store)
@@ -187,6 +190,6 @@ class _Renewed:
     def __init__(self, engine: InProcess) -> None:
         self._engine = engine
 
-    def invoke(self, function: str, payload: Mapping[str, Any]) -> None:
+    def invoke(self, function: str, payload: Mapping[str, Any]) -> Invoked:
         now = int(time.time())
-        self._engine.invoke(function, {**payload, "not_before": now, "deadline": now + 60})
+        return self._engine.invoke(function, {**payload, "not_before": now, "deadline": now + 60})

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Mapping
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,7 +22,6 @@ from fanout_lambdas.shared.slots import minute_of
 from tests.checks.heartbeats.beats import beat_of, call, heartbeat, outcomes, state_of
 from tests.checks.pipeline.fleet import MINUTE, at, check
 from uptime import engine, jobs
-from uptime.celery import app
 
 
 @pytest.mark.parametrize(
@@ -58,7 +55,7 @@ def sent(monkeypatch: pytest.MonkeyPatch, store: ObjectStore) -> list[Mapping[st
     return payloads
 
 
-@pytest.mark.django_db
+@pytest.mark.django_db(transaction=True)
 def test_a_tick_dispatches_each_minute_once(sent: list[Mapping[str, Any]]) -> None:
     ensure_local_region()
     check()
@@ -106,6 +103,7 @@ def test_every_job_runs_on_an_empty_installation(
         jobs.rollup,
         jobs.partitions,
         jobs.prune,
+        jobs.dead_letters,
     ):
         job({}, None)
 
@@ -134,20 +132,6 @@ def test_a_job_that_falls_silent_is_found_by_the_job_that_calls_ourselves(
         PingHealth.objects.update(until=due - timedelta(seconds=5))
         jobs.heartbeats()
     assert (outcomes(silent), state_of(silent)) == (["up", "void", "down"], "down")
-
-
-def test_both_clocks_call_the_same_jobs() -> None:
-    """What beat calls, Zappa's events call too."""
-    events = json.loads(Path("zappa_settings.json").read_text())["base"]["events"]
-    functions = {event["function"] for event in events}
-    assert functions == {entry["task"] for entry in app.conf.beat_schedule.values()}
-
-
-def test_no_backlog_is_replayed_after_downtime() -> None:
-    for name, entry in app.conf.beat_schedule.items():
-        assert entry["task"] in app.tasks, name
-        assert entry["options"]["queue"] == "jobs"
-        assert 0 < entry["options"]["expires"] <= 600
 
 
 def test_the_object_store_is_the_configured_one(settings: Any, tmp_path: Any) -> None:

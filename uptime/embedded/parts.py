@@ -21,8 +21,8 @@ SHARED_MODULES = (
     "gunicorn.app.wsgiapp",
     "uptime.web_worker",
     "uptime.celery",
-    "uptime.jobs",
-    "uptime.engine",
+    "uptime.schedule",
+    "uptime.celery_engine",
 )
 # A probe task only hands its batch to the loop; of the jobs two dispatchers wait and two senders may hang.
 THREADS = {"probe": 4, "jobs": 8}

@@ -11,18 +11,22 @@ from checks.history.partitions import ensure_partitions
 from checks.models import BatchReport, Check, ExtraSlot, MinuteRun, RegionState, Result
 from checks.models.result import OUTCOME_OF
 from checks.pipeline.ingest import ingest_batch
+from checks.pipeline.rechecks import send_due
 from checks.pipeline.snapshot import take_snapshot
 from checks.pipeline.watch import watch
-from fanout_lambdas.objectstore import ObjectStore, dispatch_key
+from fanout_lambdas.invoke import Invoked, InvokeError
+from fanout_lambdas.objectstore import ObjectStore, dispatch_key, trigger_key
 from fanout_lambdas.planning import BATCHED, plan_batches
 from fanout_lambdas.shared.contracts import Batch, Outcome
-from fanout_lambdas.shared.contracts.dispatch import DispatchReport
+from fanout_lambdas.shared.contracts.dispatch import DispatchReport, TriggerReport
 from fanout_lambdas.shared.contracts.snapshot import Snapshot
 from tests.checks.pipeline.fleet import MINUTE, at, batch, check, client, result, slot_of
 from tests.regions import local_region
 
 pytestmark = pytest.mark.django_db
-OVER = MINUTE + 125
+CLOSES = MINUTE + 125
+OVER = MINUTE + 180
+"""Of the minute's batches none can be sent again any more."""
 
 
 class Sent:
@@ -31,9 +35,10 @@ class Sent:
     def __init__(self) -> None:
         self.batches: list[Batch] = []
 
-    def invoke(self, function: str, payload: Mapping[str, Any]) -> None:
+    def invoke(self, function: str, payload: Mapping[str, Any]) -> Invoked:
         assert function == "worker"
         self.batches.append(Batch.from_json(dict(payload)))
+        return Invoked()
 
 
 @pytest.fixture(autouse=True)
@@ -86,15 +91,15 @@ def test_a_run_with_every_answer_is_closed_without_an_alarm(store: ObjectStore, 
     dispatched(store)
     answer(one)
 
-    report = watch(now=at(OVER), store=store, invoker=sent)
+    report = watch(now=at(CLOSES), store=store, invoker=sent)
 
     assert balance(run) == (1, 1, 0, 0, 0)
-    assert (run.closed_at, run.alarm, run.dispatched) == (at(OVER), "", 1)
+    assert (run.closed_at, run.alarm, run.dispatched) == (at(CLOSES), "", 1)
     assert report.quiet
 
 
 def test_slots_without_a_result_become_missed_and_an_alarm(store: ObjectStore, sent: Sent) -> None:
-    one, silent, unfit, slow = (check() for _ in range(4))
+    one, silent, unfit, slow = (check(state_since=at(MINUTE + 30)) for _ in range(4))
     run = prepare(store)
     dispatched(store)
     answer(one)
@@ -121,7 +126,7 @@ def test_a_minute_is_not_closed_before_its_last_slot_can_be_answered(
     check()
     run = prepare(store)
 
-    watch(now=at(OVER - 1), store=store, invoker=sent)
+    watch(now=at(CLOSES - 1), store=store, invoker=sent)
 
     run.refresh_from_db()
     assert run.closed_at is None
@@ -218,15 +223,88 @@ def test_a_batch_that_reported_is_not_sent_again(store: ObjectStore, sent: Sent)
     assert sent.batches == []
 
 
-def test_a_batch_that_can_no_longer_be_answered_in_time_is_not_sent(
-    store: ObjectStore, sent: Sent
-) -> None:
+def test_a_batch_whose_slots_are_long_over_is_not_sent(store: ObjectStore, sent: Sent) -> None:
     one = check()
     prepare(store)
 
-    watch(now=at(slot_of(one) + 61), store=store, invoker=sent)
+    watch(now=at(slot_of(one) + 121), store=store, invoker=sent)
 
     assert sent.batches == []
+
+
+@pytest.mark.parametrize("offset", range(0, 60, 6))
+def test_a_watch_that_comes_once_a_minute_finds_each_lost_batch(
+    store: ObjectStore, sent: Sent, offset: int
+) -> None:
+    lost, late = check(), check(timeout_ms=30_000)
+    run = prepare(store)
+    dispatched(store)
+    answers = {lost.pk: 0, late.pk: 0}
+
+    for turn in range(5):
+        now = MINUTE + offset + 60 * turn
+        watch(now=at(now), store=store, invoker=sent)
+        for again in sent.batches:
+            for probe in again.probes:
+                if not answers[probe["check_id"]]:
+                    answers[probe["check_id"]] = now + 1
+                    found = batch(
+                        [result(probe["check_id"], probe["slot"])], number=again.number, attempt=2
+                    )
+                    ingest_batch(found, region=local_region(), now=at(now + 1))
+
+    assert all(answers.values()), "a lost batch was never sent again"
+    in_time = sum(answers[one.pk] <= slot_of(one) + 60 for one in (lost, late))
+    assert balance(run) == (2, in_time, 2 - in_time, 0, 0)
+    assert run.redispatched == len(sent.batches) == len(run.batches)
+    # A run is not closed in the turn that sends its batches again, so nothing was told as missed.
+    assert "missed" not in run.alarm
+
+
+def test_invocations_are_counted_from_all_reports(store: ObjectStore, sent: Sent) -> None:
+    checks = [check() for _ in range(3)]
+    run = prepare(store)
+    answer(*checks)
+    dispatched(store, retried=3, throttled=2, triggerers=2, failed=())
+    for number in (1, 2):
+        report = TriggerReport(
+            minute=MINUTE, region="local", started=1, retried=4, throttled=1, failed=(0,)
+        )
+        store.put(trigger_key(MINUTE, "local", f"t{number}"), report.to_bytes())
+    store.put(trigger_key(MINUTE, "local", "broken"), b"{")
+
+    watch(now=at(OVER), store=store, invoker=sent)
+
+    run.refresh_from_db()
+    assert (run.throttled, run.retried, run.failed) == (4, 11, 1)
+    assert run.dispatched == 3 - run.batches[0][3]
+    assert "1 batch was not started" in run.alarm
+
+
+def test_retries_that_helped_are_no_alarm(store: ObjectStore, sent: Sent) -> None:
+    one = check()
+    run = prepare(store)
+    dispatched(store, retried=3, throttled=3)
+    answer(one)
+
+    watch(now=at(CLOSES), store=store, invoker=sent)
+
+    run.refresh_from_db()
+    assert (run.throttled, run.retried, run.alarm) == (3, 3, "")
+
+
+def test_an_engine_that_refuses_does_not_keep_a_run_open(store: ObjectStore) -> None:
+    class Away:
+        def invoke(self, function: str, payload: Mapping[str, Any]) -> Invoked:
+            raise InvokeError("the region is away", permanent=False)
+
+    one = check()
+    run = prepare(store)
+    assert watch(now=at(slot_of(one) + 20), store=store, invoker=Away()).resent == 0
+
+    watch(now=at(CLOSES), store=store, invoker=Away())
+
+    assert balance(run) == (1, 0, 0, 1, 0)
 
 
 def test_minutes_without_a_tick_are_booked_as_missed(store: ObjectStore, sent: Sent) -> None:
@@ -285,6 +363,48 @@ def test_a_recheck_that_does_not_come_back_is_closed_as_missed(
     row = Result.objects.across_clients().get(check_id=one.pk)
     assert OUTCOME_OF[row.outcome] is Outcome.MISSED
     assert row.extra
+
+
+def test_a_slot_that_nobody_sent_out_waits_for_a_job_that_comes_once_a_minute(
+    store: ObjectStore, sent: Sent
+) -> None:
+    one = check()
+    slot = slot_of(one) + 10
+    extra = ExtraSlot.objects.create(
+        client=one.client,
+        subject=one,
+        region=local_region(),
+        slot=at(slot),
+        why=ExtraSlot.Why.FIRST,
+    )
+
+    watch(now=at(slot + 119), store=store, invoker=sent)
+    assert send_due(now=at(slot + 119), invoker=sent).slots == 1
+    watch(now=at(slot + 119 + 25), store=store, invoker=sent)
+    extra.refresh_from_db()
+    assert extra.closed_at is None
+    watch(now=at(slot + 119 + 26), store=store, invoker=sent)
+
+    extra.refresh_from_db()
+    assert extra.closed_at == at(slot + 119 + 26)
+
+
+def test_a_slot_that_nobody_ever_sent_out_is_closed(store: ObjectStore, sent: Sent) -> None:
+    one = check()
+    slot = slot_of(one) + 10
+    extra = ExtraSlot.objects.create(
+        client=one.client,
+        subject=one,
+        region=local_region(),
+        slot=at(slot),
+        why=ExtraSlot.Why.RECHECK,
+    )
+
+    assert send_due(now=at(slot + 120), invoker=sent).slots == 0
+    watch(now=at(slot + 120), store=store, invoker=sent)
+
+    extra.refresh_from_db()
+    assert extra.closed_at == at(slot + 120)
 
 
 def test_silent_checks_become_unknown_and_up_again_when_heard(

@@ -17,9 +17,9 @@ from fanout_lambdas.invoke import InvokeError
 from tests.checks.pipeline.fleet import at
 from tests.pipeline.test_story import just_due
 from tests.targets import Target, answer, replies, serve
-from uptime import engine, jobs
+from uptime import celery_engine, jobs
 from uptime.celery import app
-from uptime.engine import CeleryInvoker, worker_config
+from uptime.celery_engine import CeleryInvoker, worker_config
 from uptime.probe_loop import ProbeLoop
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -35,13 +35,13 @@ def region() -> Region:
 def worker(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """A worker of both queues in this process, with a probe loop that ends with it."""
     loop = ProbeLoop(worker_config)
-    monkeypatch.setattr(engine, "probe_loop", loop)
+    monkeypatch.setattr(celery_engine, "probe_loop", loop)
     options: dict[str, Any] = {"pool": "threads", "concurrency": 4, "queues": "probe,jobs"}
     with start_worker(app, perform_ping_check=False, shutdown_timeout=30, **options) as running:
         yield running
-        engine._ending.set()  # as SIGTERM does: the next minute's dispatcher stops waiting
+        celery_engine._ending.set()  # as SIGTERM does: the next minute's dispatcher stops waiting
     loop.drain(timeout_s=10)
-    engine._ending.clear()
+    celery_engine._ending.clear()
 
 
 @pytest.fixture
