@@ -91,14 +91,18 @@ class DirectoryStore:
             raise StoreUnavailable(f"{key} could not be deleted: {error}") from error
 
     def _path(self, key: str) -> Path:
-        parts = key.split("/")
-        if any(not part or part.startswith(".") or "\0" in part for part in parts):
-            raise ValueError(f"{key!r} is not a key: parts are not empty and begin without a dot")
-        return self._root.joinpath(*parts)
+        check_key(key)
+        return self._root.joinpath(*key.split("/"))
 
     def _make_folder(self, folder: Path) -> None:
         if not folder.is_dir():
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
+def check_key(key: str) -> None:
+    """Raises ValueError."""
+    if any(not part or part.startswith(".") or "\0" in part for part in key.split("/")):
+        raise ValueError(f"{key!r} is not a key: parts are not empty and begin without a dot")
 
 
 def open_store(url: str) -> ObjectStore:

@@ -1,60 +1,80 @@
-"""The object store in S3; S3 itself makes each put whole or nothing."""
+"""The object store in S3; S3 itself makes each put whole or nothing.
+
+The bucket may lie in another region than the caller: S3 answers with the right one, and the client goes there and
+remembers it. So that a missing object is told from a forbidden one, readers need s3:ListBucket.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
 from typing import TYPE_CHECKING
 
 import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from fanout_lambdas.objectstore import NoSuchObject, StoreUnavailable
+from fanout_lambdas.objectstore import NoSuchObject, StoreUnavailable, check_key
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
+# All tries together fit into what a worker has left after probing and reporting.
 _CONFIG = Config(
-    retries={"mode": "standard", "max_attempts": 4}, connect_timeout=5, read_timeout=15
+    retries={"mode": "standard", "max_attempts": 3}, connect_timeout=3, read_timeout=10
 )
 
 
 class S3Store:
+    """Objects under `prefix` of one bucket; without a client of its own it shares the process's."""
+
     def __init__(self, bucket: str, prefix: str = "", *, client: S3Client | None = None) -> None:
         self._bucket = bucket
         self._prefix = f"{prefix}/" if prefix else ""
-        self._client: S3Client = client or boto3.client("s3", config=_CONFIG)
+        self._client = client or shared_client()
 
     def put(self, key: str, data: bytes) -> None:
-        try:
+        check_key(key)
+        with _errors(f"{key} could not be written"):
             self._client.put_object(Bucket=self._bucket, Key=self._prefix + key, Body=data)
-        except (BotoCoreError, ClientError) as error:
-            raise StoreUnavailable(f"{key} could not be written: {error}") from error
 
     def get(self, key: str) -> bytes:
-        try:
-            answer = self._client.get_object(Bucket=self._bucket, Key=self._prefix + key)
-            return answer["Body"].read()
-        except ClientError as error:
-            if error.response.get("Error", {}).get("Code") in ("NoSuchKey", "404"):
+        check_key(key)
+        with _errors(f"{key} could not be read"):
+            try:
+                answer = self._client.get_object(Bucket=self._bucket, Key=self._prefix + key)
+            except self._client.exceptions.NoSuchKey:
                 raise NoSuchObject(key) from None
-            raise StoreUnavailable(f"{key} could not be read: {error}") from error
-        except BotoCoreError as error:
-            raise StoreUnavailable(f"{key} could not be read: {error}") from error
+            return answer["Body"].read()
 
     def list(self, prefix: str) -> list[str]:
         keys: list[str] = []
-        try:
+        with _errors(f"{prefix} could not be listed"):
             pages = self._client.get_paginator("list_objects_v2").paginate(
                 Bucket=self._bucket, Prefix=self._prefix + prefix
             )
             for page in pages:
                 keys += [row["Key"].removeprefix(self._prefix) for row in page.get("Contents", [])]
-        except (BotoCoreError, ClientError) as error:
-            raise StoreUnavailable(f"{prefix} could not be listed: {error}") from error
-        return sorted(keys)
+        # A folder made in the console is an empty object whose name ends with a slash.
+        return sorted(key for key in keys if not key.endswith("/"))
 
     def delete(self, key: str) -> None:
-        try:
+        check_key(key)
+        with _errors(f"{key} could not be deleted"):
             self._client.delete_object(Bucket=self._bucket, Key=self._prefix + key)
-        except (BotoCoreError, ClientError) as error:
-            raise StoreUnavailable(f"{key} could not be deleted: {error}") from error
+
+
+@cache
+def shared_client() -> S3Client:
+    """One for the process: threads may share it, and making it takes tenths of a second."""
+    client: S3Client = boto3.client("s3", config=_CONFIG)
+    return client
+
+
+@contextmanager
+def _errors(what: str) -> Iterator[None]:
+    try:
+        yield
+    except (BotoCoreError, ClientError) as error:
+        raise StoreUnavailable(f"{what}: {error}") from error

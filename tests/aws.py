@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final
 
+import boto3
+from botocore.config import Config
 from moto.server import ThreadedMotoServer
 
-REGION = "eu-central-1"
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+REGION: Final = "eu-central-1"
 
 
 @contextmanager
@@ -32,3 +39,22 @@ def aws_environment(endpoint: str) -> dict[str, str]:
         "AWS_DEFAULT_REGION": REGION,
         "AWS_EC2_METADATA_DISABLED": "true",
     }
+
+
+def s3_client(endpoint: str, *, tries: int = 1, **config: Any) -> S3Client:
+    """Tries once, so that a test of an error does not wait for the second try."""
+    client: S3Client = boto3.client(
+        "s3",
+        endpoint_url=endpoint,
+        region_name=REGION,
+        aws_access_key_id="AKIAIOSFODNN7EXAMPLE",
+        aws_secret_access_key="no secret",
+        config=Config(retries={"total_max_attempts": tries}, **config),
+    )
+    return client
+
+
+def make_bucket(client: S3Client) -> str:
+    name = f"uptime-{secrets.token_hex(8)}"
+    client.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": REGION})
+    return name

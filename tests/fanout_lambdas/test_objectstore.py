@@ -1,9 +1,10 @@
-"""The object store in a directory: whole or nothing, private, and errors that name the form."""
+"""The object store in its two forms, a directory and S3: one behaviour; and what is the directory's own."""
 
 from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from fanout_lambdas.objectstore import (
     DirectoryStore,
     NoSuchObject,
+    ObjectStore,
     StoreUnavailable,
     dispatch_key,
     newest_snapshot_minute,
@@ -19,16 +21,33 @@ from fanout_lambdas.objectstore import (
     snapshot_minutes,
     spool_key,
 )
+from fanout_lambdas.objectstore_s3 import S3Store
+from tests.aws import aws_server, make_bucket, s3_client
 
 MINUTE = 1_795_409_160
 
 
+@pytest.fixture(scope="module")
+def endpoint() -> Iterator[str]:
+    with aws_server() as endpoint:
+        yield endpoint
+
+
+@pytest.fixture(params=["directory", "s3", "s3 prefix"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> ObjectStore:
+    if request.param == "directory":
+        return DirectoryStore(tmp_path / "objects")
+    client = s3_client(request.getfixturevalue("endpoint"))
+    bucket = make_bucket(client)
+    return S3Store(bucket, "an/installation" if "prefix" in request.param else "", client=client)
+
+
 @pytest.fixture
-def store(tmp_path: Path) -> DirectoryStore:
+def directory(tmp_path: Path) -> DirectoryStore:
     return DirectoryStore(tmp_path / "objects")
 
 
-def test_put_get_list_delete(store: DirectoryStore) -> None:
+def test_put_get_list_delete(store: ObjectStore) -> None:
     store.put("a/b/one", b"1")
     store.put("a/two", b"2")
     store.put("ab", b"3")
@@ -47,13 +66,25 @@ def test_put_get_list_delete(store: DirectoryStore) -> None:
 
 
 @pytest.mark.parametrize("key", ["", "/a", "a//b", "../a", "a/../../b", "a/.hidden", "a\0b", "a/"])
-def test_keys_cannot_leave_the_store(store: DirectoryStore, key: str) -> None:
+def test_keys_cannot_leave_the_store(store: ObjectStore, key: str) -> None:
     with pytest.raises(ValueError, match="is not a key"):
         store.put(key, b"")
+    with pytest.raises(ValueError, match="is not a key"):
+        store.get(key)
+    with pytest.raises(ValueError, match="is not a key"):
+        store.delete(key)
 
 
-def test_files_are_their_owners_alone(store: DirectoryStore, tmp_path: Path) -> None:
-    store.put("a/b", b"1")
+def test_bytes_come_back_as_they_were(store: ObjectStore) -> None:
+    data = bytes(range(256)) * 1_000
+    store.put("spool/20261123T0446-eu-west-1-3-1-ab.json", data)
+    store.put("empty", b"")
+    assert store.get("spool/20261123T0446-eu-west-1-3-1-ab.json") == data
+    assert store.get("empty") == b""
+
+
+def test_files_are_their_owners_alone(directory: DirectoryStore, tmp_path: Path) -> None:
+    directory.put("a/b", b"1")
     modes = {
         path.name: stat.S_IMODE(os.stat(path).st_mode)
         for path in (tmp_path / "objects", tmp_path / "objects/a", tmp_path / "objects/a/b")
@@ -62,18 +93,20 @@ def test_files_are_their_owners_alone(store: DirectoryStore, tmp_path: Path) -> 
 
 
 def test_what_an_interrupted_write_leaves_is_never_seen(
-    store: DirectoryStore, tmp_path: Path
+    directory: DirectoryStore, tmp_path: Path
 ) -> None:
-    store.put("a/b", b"1")
+    directory.put("a/b", b"1")
     (tmp_path / "objects/a/.b.0123456789abcdef").write_bytes(b"half")
-    assert store.list("") == ["a/b"]
+    assert directory.list("") == ["a/b"]
 
 
-def test_a_store_that_cannot_write_says_so(store: DirectoryStore, tmp_path: Path) -> None:
-    store.put("a", b"1")
+def test_a_directory_that_cannot_be_written_says_so(
+    directory: DirectoryStore, tmp_path: Path
+) -> None:
+    directory.put("a", b"1")
     with pytest.raises(StoreUnavailable, match="a/b could not be written"):
-        store.put("a/b", b"2")
-    assert store.get("a") == b"1"
+        directory.put("a/b", b"2")
+    assert directory.get("a") == b"1"
     with pytest.raises(StoreUnavailable):
         DirectoryStore(tmp_path / "objects/a/below")
 
@@ -91,7 +124,7 @@ def test_open_store_names_the_form_it_expects(url: str) -> None:
         open_store("s3:///prefix")
 
 
-def test_snapshots_are_found_by_minute(store: DirectoryStore) -> None:
+def test_snapshots_are_found_by_minute(store: ObjectStore) -> None:
     assert newest_snapshot_minute(store, MINUTE) is None
     for minute in (MINUTE - 120, MINUTE, MINUTE + 60):
         store.put(snapshot_key(minute), b"")
