@@ -16,7 +16,9 @@ ANSWER_WITHIN_S = 60  # a result stored later than this after its slot counts as
 BATCH_SPAN_S = 3  # slots of one batch lie within this window: a batch reports at its end, and people wait for that
 SLOW_SPAN_S = 20  # of a billed batch of slow checks: each lasts a whole timeout, so few are cheap
 MAX_PROBES_PAYLOAD = 900_000  # bytes; leaves room for the envelope below the limit of 1 MB
-TIER_FROM_BATCHES = 3_000  # invocations a minute, at 1.5 ms of CPU each: half of what a function of 256 MB can do
+TIER_FROM_BATCHES = (
+    3_000  # invocations a minute, at 1.5 ms of CPU each: half of what a function of 256 MB can do
+)
 
 _measure = json.JSONEncoder(separators=(",", ":")).encode
 
@@ -87,12 +89,11 @@ def plan_batches(
 ) -> list[Batch]:
     """The minute's batches, numbered from 0 in the order in which they start."""
     due = due_slots(snapshot, minute, region)
-    most = topology.checks_per_worker
     quick = [planned for planned in due if not planned.check.slow]
     slow = [planned for planned in due if planned.check.slow]
     cuts = [
-        *_cut(quick, region, most, BATCH_SPAN_S),
-        *_cut(slow, region, most, SLOW_SPAN_S if topology.billed else BATCH_SPAN_S),
+        *_cut_lane(quick, region, topology, BATCH_SPAN_S),
+        *_cut_lane(slow, region, topology, SLOW_SPAN_S if topology.billed else BATCH_SPAN_S),
     ]
     # Stable: of two that start together the quick lane goes first.
     cuts.sort(key=lambda cut: _beginning(cut, topology))
@@ -120,7 +121,7 @@ def plan_extra(
         minutes.setdefault(minute_of(planned.slot), []).append(planned)
     batches: list[Batch] = []
     for minute, due in minutes.items():
-        for cut in _cut(due, region, topology.checks_per_worker, BATCH_SPAN_S):
+        for cut in _cut_lane(due, region, topology, BATCH_SPAN_S):
             number = first_number + len(batches)
             batches.append(_batch(cut, minute, region, number, topology, attempt, canaries))
     return batches
@@ -166,14 +167,29 @@ def _in_time(planned: PlannedSlot) -> tuple[int, int]:
     return planned[0], planned[1]
 
 
+def _cut_lane(
+    due: Sequence[PlannedSlot], region: str, topology: Topology, span_s: int
+) -> Iterable[Cut]:
+    """In the order of time; where a batch is billed until its last answer by expected duration, the longest first, in
+    windows of time. What lasts alike then shares a batch: in simulations that saves a quarter to two fifths."""
+    if not topology.billed:
+        yield from _cut(due, region, topology.checks_per_worker, span_s)
+        return
+    windows: dict[int, list[PlannedSlot]] = {}
+    for planned in due:
+        windows.setdefault(planned.slot % MINUTE_S // span_s, []).append(planned)
+    for window in windows.values():
+        window.sort(key=lambda planned: -planned.check.expected_ms)
+        yield from _cut(window, region, topology.checks_per_worker, span_s)
+
+
 def _beginning(cut: Cut, topology: Topology) -> int:
-    return cut[-1 if topology.billed else 0][0].slot
+    slots = [planned.slot for planned, _ in cut]
+    return max(slots) if topology.billed else min(slots)
 
 
-def _cut(
-    due: Sequence[PlannedSlot], region: str, most: int, span_s: int
-) -> Iterable[list[tuple[PlannedSlot, dict[str, Any]]]]:
-    """Cut in the order of time by number of checks, span of time and payload."""
+def _cut(due: Sequence[PlannedSlot], region: str, most: int, span_s: int) -> Iterable[Cut]:
+    """Cut in the given order by number of checks, span of time and payload."""
     cut: list[tuple[PlannedSlot, dict[str, Any]]] = []
     size = first = 0
     for planned in due:
@@ -210,7 +226,7 @@ def _batch(
         attempt=attempt,
         region=region,
         not_before=_beginning(cut, topology) if topology.spread else minute,
-        deadline=cut[-1][0].slot + ANSWER_WITHIN_S,
+        deadline=max(planned.slot for planned, _ in cut) + ANSWER_WITHIN_S,
         paced=topology.paced,
         canaries=tuple(canaries),
         probes=tuple(probe for _, probe in cut),

@@ -15,6 +15,7 @@ from fanout_lambdas.planning import (
     BATCHED,
     DIRECT,
     FANOUT,
+    SLOW_SPAN_S,
     TIERED,
     PlannedSlot,
     Topology,
@@ -25,11 +26,12 @@ from fanout_lambdas.planning import (
     tiers,
     with_tier,
 )
-from fanout_lambdas.shared.contracts import Batch, Probe
+from fanout_lambdas.shared.contracts import MAX_PAYLOAD_BYTES, Batch, Probe
 from fanout_lambdas.shared.contracts.snapshot import CheckPlan, Snapshot
 from fanout_lambdas.shared.slots import INTERVALS_S, phase, slots_between
 
 MINUTE = 1_795_409_160
+BILLED = replace(BATCHED, billed=True)
 
 
 def check(check_id: int, interval: int = 60, **more: object) -> CheckPlan:
@@ -104,7 +106,14 @@ def test_rotating_rounds_are_shared_out_among_the_regions() -> None:
 
 @pytest.mark.parametrize(
     "topology",
-    [DIRECT, FANOUT, BATCHED, TIERED, Topology(checks_per_worker=7, workers_per_triggerer=3)],
+    [
+        DIRECT,
+        FANOUT,
+        BATCHED,
+        BILLED,
+        TIERED,
+        Topology(checks_per_worker=7, workers_per_triggerer=3),
+    ],
 )
 def test_batches_hold_every_due_slot_once(topology: Topology) -> None:
     plan = many(1_000)
@@ -135,6 +144,90 @@ def test_batches_are_cut_in_slot_order_and_start_with_their_first_slot() -> None
         assert slots[-1] - slots[0] < BATCH_SPAN_S
         assert batch.deadline == slots[-1] + 60
         assert batch.paced
+
+
+@given(
+    checks=st.lists(
+        st.tuples(
+            st.integers(1, 10**9),  # id
+            st.sampled_from(INTERVALS_S[:6]),
+            st.booleans(),  # slow
+            st.integers(0, 30_000),  # expected ms
+            st.sampled_from([0, 100, 200_000]),  # bytes of body
+            st.sampled_from([("local",), ("far", "local")]),
+            st.booleans(),  # rotate
+        ),
+        max_size=60,
+        unique_by=lambda row: row[0],
+    ),
+    checks_per_worker=st.integers(1, 20),
+    workers_per_triggerer=st.integers(0, 5),
+    billed=st.booleans(),
+)
+@settings(max_examples=150, deadline=None)
+def test_every_plan_holds_its_promises(
+    checks: list[tuple[int, int, bool, int, int, tuple[str, ...], bool]],
+    checks_per_worker: int,
+    workers_per_triggerer: int,
+    billed: bool,
+) -> None:
+    plan = snapshot(
+        *(
+            check(
+                number,
+                interval,
+                slow=slow,
+                expected_ms=expected,
+                request={"url": "https://example.com/", "body": "b" * size},
+                regions=regions,
+                rotate=rotate,
+            )
+            for number, interval, slow, expected, size, regions, rotate in checks
+        )
+    )
+    topology = Topology(
+        checks_per_worker=checks_per_worker,
+        workers_per_triggerer=workers_per_triggerer,
+        billed=billed,
+    )
+    batches = plan_batches(plan, MINUTE, "local", topology)
+    due = [(planned.check_id, planned.slot) for planned in due_slots(plan, MINUTE, "local")]
+    assert sorted(slots_of(batches)) == sorted(due)
+    assert [batch.number for batch in batches] == list(range(len(batches)))
+    assert [batch.not_before for batch in batches] == sorted(b.not_before for b in batches)
+    slow = {number for number, _, slow, *_ in checks if slow}
+    for batch in batches:
+        lanes = {probe["check_id"] in slow for probe in batch.probes}
+        slots = [probe["slot"] for probe in batch.probes]
+        assert len(lanes) == 1
+        assert len(batch.probes) <= checks_per_worker
+        assert max(slots) - min(slots) < (
+            SLOW_SPAN_S if billed and lanes == {True} else BATCH_SPAN_S
+        )
+        assert batch.deadline == max(slots) + 60
+        assert len(json.dumps(batch.to_json())) < MAX_PAYLOAD_BYTES
+        if not topology.spread:
+            assert batch.not_before == MINUTE
+        else:
+            assert batch.not_before == (max(slots) if billed else min(slots))
+    groups = tiers(batches, topology)
+    assert [batch for group in groups for batch in group] == batches
+    assert all(len(group) <= max(1, workers_per_triggerer) for group in groups)
+    for group in groups:
+        assert len(json.dumps([batch.to_json() for batch in group])) < MAX_PAYLOAD_BYTES
+    again = plan_batches(Snapshot.from_bytes(plan.to_bytes()), MINUTE, "local", topology)
+    assert [b.to_json() for b in again] == [b.to_json() for b in batches]
+
+
+def test_where_it_is_billed_what_lasts_alike_shares_a_batch() -> None:
+    plan = snapshot(*(check(number, expected_ms=number % 100) for number in range(1, 6_001)))
+    batches = plan_batches(plan, MINUTE, "local", BILLED)
+    expected = [[probe["check_id"] % 100 for probe in batch.probes] for batch in batches]
+    for row in expected:
+        assert row == sorted(row, reverse=True)
+        assert row[0] - row[-1] <= 40
+    # Three seconds hold 300 checks: three batches, or a fourth for a few more.
+    assert len(batches) <= 80
 
 
 def test_slow_checks_ride_alone_together() -> None:
@@ -197,6 +290,7 @@ def test_lost_batch_goes_out_again_at_once() -> None:
 def test_triggerers_join_by_load() -> None:
     assert with_tier(BATCHED, 100) == BATCHED
     assert with_tier(BATCHED, 5_000) == TIERED
+    assert with_tier(BILLED, 5_000) == replace(TIERED, billed=True)
     assert with_tier(DIRECT, 10_000) == DIRECT
 
 
