@@ -171,7 +171,7 @@ def _cut_lane(
     due: Sequence[PlannedSlot], region: str, topology: Topology, span_s: int
 ) -> Iterable[Cut]:
     """In the order of time; where a batch is billed until its last answer by expected duration, the longest first, in
-    windows of time. What lasts alike then shares a batch: in simulations that saves a quarter to two fifths."""
+    windows of time. What lasts alike then shares a batch: in simulations that saves a quarter to a third."""
     if not topology.billed:
         yield from _cut(due, region, topology.checks_per_worker, span_s)
         return

@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 import base64
 import random
+import socket
+import ssl
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -22,10 +25,20 @@ from fanout_lambdas.shared.contracts import (
 )
 from fanout_lambdas.shared.contracts.parsed_batch import parse_result_batch
 from fanout_lambdas.shared.signing import SignatureStale, verify
-from tests.targets import free_port, receive
+from tests.targets import (
+    answer,
+    authority,
+    free_port,
+    read_request,
+    receive,
+    replies,
+    resets,
+    serve,
+)
 
 NOW = 1_795_409_208
 SECRET = b"s" * 32
+TAKEN = answer("202 Accepted", b"")
 
 
 def batch() -> ResultBatch:
@@ -49,20 +62,34 @@ class Pauses:
 def deliver(
     url: str, store: DirectoryStore, sent: ResultBatch, *, budget_s: float = 20
 ) -> tuple[Delivery, Pauses]:
+    (delivered,), pauses = deliver_each(url, store, [sent], budget_s=budget_s)
+    return delivered, pauses
+
+
+def deliver_each(
+    url: str,
+    store: DirectoryStore,
+    batches: Sequence[ResultBatch],
+    *,
+    budget_s: float = 20,
+    tls: ssl.SSLContext | None = None,
+) -> tuple[list[Delivery], Pauses]:
+    """One after the other, over the connections of one reporter."""
     pauses = Pauses()
 
-    async def run() -> Delivery:
+    async def run() -> list[Delivery]:
         reporter = Reporter(
             ingest_url=url,
             key_id="local-1",
             secret=SECRET,
             store=lambda: store,
+            tls=tls,
             budget_s=budget_s,
             clock=pauses.clock,
             sleep=pauses.sleep,
         )
         try:
-            return await reporter.report(sent)
+            return [await reporter.report(sent) for sent in batches]
         finally:
             await reporter.close()
 
@@ -125,6 +152,81 @@ def test_ingest_that_is_gone_ends_in_the_spool(store: DirectoryStore) -> None:
     assert delivered is Delivery.SPOOLED
     assert pauses.taken
     assert len(store.list(SPOOL)) == 1
+
+
+def test_reports_share_a_connection(store: DirectoryStore) -> None:
+    connections = []
+
+    def keep(peer: socket.socket, request: bytes) -> None:
+        connections.append(peer)
+        while request:
+            peer.sendall(TAKEN)
+            request = read_request(peer)
+
+    with serve(keep) as ingest:
+        delivered, _ = deliver_each(ingest.url(), store, [batch()] * 3)
+    assert delivered == [Delivery.ACCEPTED] * 3
+    assert len(connections) == 1
+
+
+@pytest.mark.parametrize("reset", [False, True])
+def test_kept_connection_that_has_died_costs_no_pause(store: DirectoryStore, reset: bool) -> None:
+    """As after a freeze: the server has given the connection up, which shows with the second report's bytes."""
+    unanswered = []
+
+    def take_once(peer: socket.socket, request: bytes) -> None:
+        peer.sendall(TAKEN)
+        unanswered.append(read_request(peer))
+        if reset:
+            resets(peer, b"")
+
+    with serve(take_once) as ingest:
+        delivered, pauses = deliver_each(ingest.url(), store, [batch()] * 3)
+    assert delivered == [Delivery.ACCEPTED] * 3
+    assert (
+        len([request for request in unanswered if request]) == 2
+    )  # what the second and the third lost
+    assert pauses.taken == []
+    assert store.list(SPOOL) == []
+
+
+def test_server_that_always_hangs_up_ends_in_the_spool(store: DirectoryStore) -> None:
+    with serve(resets) as ingest:
+        delivered, pauses = deliver(ingest.url(), store, batch(), budget_s=1)
+    assert delivered is Delivery.SPOOLED
+    assert len(ingest.requests) == len(pauses.taken) + 2  # the second comes without a pause
+
+
+def test_trust_may_be_shared_with_the_probes(store: DirectoryStore) -> None:
+    trust = ssl.create_default_context(cafile=authority().ca_file)
+    with serve(replies(TAKEN), context=authority().context("127.0.0.1")) as ingest:
+        delivered, _ = deliver_each(ingest.url(), store, [batch()], tls=trust)
+        untrusted, _ = deliver(ingest.url(), store, batch(), budget_s=0.4)
+    assert (delivered, untrusted) == ([Delivery.ACCEPTED], Delivery.SPOOLED)
+
+
+def test_store_is_opened_when_something_is_spooled(store: DirectoryStore) -> None:
+    opened = []
+
+    def open_it() -> DirectoryStore:
+        opened.append(store)
+        return store
+
+    async def run(url: str) -> int:
+        reporter = Reporter(
+            ingest_url=url, key_id="local-1", secret=SECRET, store=open_it, budget_s=0.1
+        )
+        await reporter.report(batch())
+        before = len(opened)
+        await reporter.report(batch())
+        await reporter.report(batch())
+        await reporter.close()
+        return before
+
+    with receive(202, 503) as ingest:
+        assert asyncio.run(run(ingest.url)) == 0
+    assert len(opened) == 1
+    assert len(store.list(SPOOL)) == 2
 
 
 def test_body_at_fault_is_neither_sent_again_nor_spooled(store: DirectoryStore) -> None:

@@ -37,6 +37,17 @@ import fanout_lambdas.worker
 print(*sorted(set(sys.argv[1:]) & {name for name, module in sys.modules.items() if module}))
 """
 
+WARM = """
+import asyncio, os, sys
+os.environ |= {
+    "UPTIME_REGION": "eu", "UPTIME_INGEST_URL": "https://uptime.example.com/", "UPTIME_INGEST_KEY_ID": "eu-1",
+    "UPTIME_INGEST_SECRET": "x", "OBJECT_STORE_URL": "s3://bucket",
+}
+import fanout_lambdas.worker
+print(fanout_lambdas.worker.handler({"version": 1}, None))
+print(*sorted({"boto3", "botocore"} & set(sys.modules)))
+"""
+
 # Each is installed where the tests run. What a cold start loads is billed, and every worker begins with one.
 LATER = (
     "boto3",  # the object store in S3
@@ -80,3 +91,10 @@ def test_a_worker_starts_without_what_its_first_probe_may_not_need() -> None:
             f"{name} is not installed: the test would see nothing"
         )
     assert run(WORKER, *LATER, "httpx") == "httpx"
+
+
+def test_a_worker_with_its_spool_in_s3_serves_without_the_aws_library() -> None:
+    """It is loaded when a report is spooled: on a small Lambda that takes seconds."""
+    answer = run(WARM)
+    assert "refused" in answer
+    assert "boto" not in answer
