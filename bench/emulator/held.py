@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+from pathlib import Path
 
-from bench.accuracy.share import held_in_cgroup
+from bench.accuracy.share import CGROUPS, held_in_cgroup
 from fanout_lambdas.probe.cores import LAMBDA_MB_A_CORE
 
 
@@ -15,15 +16,18 @@ class Hold:
     one core is not held either, because our functions use one. Raises NoCgroup where it cannot be done.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, cgroups: Path = CGROUPS) -> None:
+        self._cgroups = cgroups
         self._held: dict[str, contextlib.ExitStack] = {}
-        with held_in_cgroup(0.5, name="trial"):
+        with held_in_cgroup(0.5, name="trial", cgroups=cgroups):
             pass
 
     def hold(self, name: str, pid: int, memory_mb: int) -> None:
         with contextlib.ExitStack() as stack:
             share = stack.enter_context(
-                held_in_cgroup(min(1.0, memory_mb / LAMBDA_MB_A_CORE), name=name)
+                held_in_cgroup(
+                    min(1.0, memory_mb / LAMBDA_MB_A_CORE), name=name, cgroups=self._cgroups
+                )
             )
             with contextlib.suppress(OSError):  # it has just ended
                 share.hold(pid)

@@ -20,9 +20,9 @@ READ = {
     "Timeout",
     "ReservedConcurrentExecutions",
     "EventInvokeConfig",
-    "Environment",
-    "LoggingConfig",
 }
+LOGGING = {"LogFormat": "AWS_LAMBDA_LOG_FORMAT", "ApplicationLogLevel": "AWS_LAMBDA_LOG_LEVEL"}
+"""The variables by which Lambda tells its runtime how to log."""
 DEFAULT_MEMORY_MB, DEFAULT_TIMEOUT_S = 128, 3  # AWS::Lambda::Function
 
 
@@ -75,7 +75,9 @@ def _read(properties: Mapping[str, Any], given: Mapping[str, str]) -> dict[str, 
     wanted = {key: value for key, value in properties.items() if key in READ}
     variables = properties.get("Environment", {}).get("Variables", {})
     left = {key: value for key, value in variables.items() if key not in given}
-    return {**wanted, "Environment": {"Variables": left}}
+    logging = properties.get("LoggingConfig", {})
+    told = {key: value for key, value in logging.items() if key in LOGGING}
+    return {**wanted, "LoggingConfig": told, "Environment": {"Variables": left}}
 
 
 def _spec(
@@ -97,7 +99,7 @@ def _spec(
         memory_mb=int(properties.get("MemorySize", DEFAULT_MEMORY_MB)),
         timeout_s=float(properties.get("Timeout", DEFAULT_TIMEOUT_S)),
         environment={
-            **_logging(properties.get("LoggingConfig", {})),
+            **{LOGGING[key]: str(value) for key, value in properties["LoggingConfig"].items()},
             **{key: str(value) for key, value in variables.items()},
             **environment,
         },
@@ -109,12 +111,6 @@ def _spec(
         event_age_s=int(invoke.get("MaximumEventAgeInSeconds", 21_600)),
         on_failure=None if on_failure is None else str(on_failure).rpartition(":")[2],
     )
-
-
-def _logging(config: Mapping[str, str]) -> dict[str, str]:
-    """The variables by which Lambda tells its runtime how to log."""
-    names = {"LogFormat": "AWS_LAMBDA_LOG_FORMAT", "ApplicationLogLevel": "AWS_LAMBDA_LOG_LEVEL"}
-    return {names[key]: str(value) for key, value in config.items() if key in names}
 
 
 def _merged(shared: Any, own: Any) -> Any:
