@@ -12,9 +12,11 @@ from pathlib import Path
 
 from django.db.models import Sum
 
-from checks.models import BatchReport, MinuteRun
+from checks.models import BatchReport, DeadLetter, MinuteRun
+from dashboard.figures import format_count
 
 PAGE_MINUTES = 60
+MOST_LETTERS = 200
 # What follows sets a password or confirms an address: it is for the one it was sent to.
 _KEY_LINK = re.compile(r"(/accounts/(?:[^\s\"'<>]*/)?(?:key|confirm-email)/)[^\s\"'<>/]+")
 
@@ -59,6 +61,26 @@ def run_state(run: MinuteRun, now: datetime) -> str:
     return "done" if run.missed == run.late == 0 else "partial"
 
 
+def hitches(run: MinuteRun) -> str:
+    """What was not smooth about a run's invocations, as far as no alarm says it: "12 throttled, 14 retried"."""
+    counts = ((run.throttled, "throttled"), (run.retried, "retried"))
+    return ", ".join(f"{number:,} {word}" for number, word in counts if number)
+
+
+def invocations(run: MinuteRun) -> str:
+    """How all of a run's invocations went, in a few words."""
+    parts = [hitches(run)]
+    if run.failed:
+        parts.append(f"{format_count(run.failed, 'batch', 'batches')} not started")
+    if run.dead_letters:
+        parts.append(f"{run.dead_letters:,} given up")
+    if told := ", ".join(filter(None, parts)):
+        return told
+    if run.dispatch_report:
+        return "all accepted at the first try"
+    return "not known" if run.closed_at else "not known yet"
+
+
 def totals(*, now: datetime, span: timedelta) -> RunTotals:
     """Of the runs that are over: one whose deadline still runs would look like a loss."""
     rows = MinuteRun.objects.filter(minute__gte=now - span, minute__lt=now)
@@ -82,6 +104,12 @@ def runs_of(minute: datetime) -> list[MinuteRun]:
 def batches_of(minute: datetime) -> list[BatchReport]:
     rows = BatchReport.objects.filter(minute=minute).select_related("region")
     return list(rows.order_by("region__code", "batch", "attempt"))
+
+
+def dead_letters_of(minute: datetime) -> list[DeadLetter]:
+    """The minute's invocations that the engine accepted and then gave up."""
+    rows = DeadLetter.objects.filter(minute=minute).select_related("region")
+    return list(rows.order_by("region__code", "received_at", "id")[:MOST_LETTERS])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

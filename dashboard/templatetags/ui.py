@@ -180,6 +180,14 @@ def grouped(number: int) -> str:
     return f"{number:,}"
 
 
+@register.filter
+def why_given_up(condition: str) -> str:
+    """Lambda's word for why an event became a dead letter, in plain words; a word that we do not know stays."""
+    return {"RetriesExhausted": "failed", "EventAgeExceeded": "too old"}.get(
+        condition, condition
+    )
+
+
 @register.simple_tag
 def count(number: int, singular: str, plural: str = "") -> str:
     return figures.format_count(number, singular, plural or None)

@@ -29,7 +29,12 @@ def run_list(request: HttpRequest) -> HttpResponse:
     older = minute_key(int(runs[-1].minute.timestamp())) if full else ""
     context = {
         "runs": [
-            (run, operations.run_state(run, now), minute_key(int(run.minute.timestamp())))
+            (
+                run,
+                operations.run_state(run, now),
+                minute_key(int(run.minute.timestamp())),
+                operations.hitches(run),
+            )
             for run in runs
         ],
         "hour": operations.totals(now=now, span=timedelta(hours=1)),
@@ -53,7 +58,16 @@ def run_detail(request: HttpRequest, key: str) -> HttpResponse:
     step = timedelta(minutes=1)
     context = {
         "minute": minute,
-        "runs": [(run, operations.run_state(run, now), run.planned - run.excluded) for run in runs],
+        "runs": [
+            (
+                run,
+                operations.run_state(run, now),
+                run.planned - run.excluded,
+                operations.invocations(run),
+            )
+            for run in runs
+        ],
+        "dead_letters": operations.dead_letters_of(minute),
         "batches": operations.batches_of(minute),
         "earlier": minute_key(int((minute - step).timestamp())),
         "later": minute_key(int((minute + step).timestamp())),

@@ -17,7 +17,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from alerts.models import Attempt, Channel, Delivery, Notice
-from checks.models import BatchReport, Event, MinuteRun, RegionState, Result
+from checks.models import BatchReport, DeadLetter, Event, MinuteRun, RegionState, Result
 from checks.services import create_check, pause_check, resume_check, update_check
 from clients.models import Client, Membership, Role, User
 from dashboard.views.checks import verdict_of
@@ -407,6 +407,42 @@ def test_minutes_that_still_run_are_no_loss(personas: Personas, browse: Browse) 
     assert "100 % 10 of 10" in runs
     assert "Dispatched 10" in text_of(operator.get(f"/ops/runs/{closed:%Y%m%dT%H%M}/"))
     assert "Dispatched –" in text_of(operator.get(f"/ops/runs/{running:%Y%m%dT%H%M}/"))
+
+
+def test_a_run_says_how_its_invocations_went(personas: Personas, browse: Browse) -> None:
+    now = timezone.now().replace(second=0, microsecond=0)
+    rough, smooth, fresh = (now - timedelta(minutes=each) for each in (5, 4, 1))
+    report: dict[str, Any] = {"region": personas.region, "dispatch_report": {"batches": 1}}
+    MinuteRun.objects.create(
+        minute=rough, throttled=1_200, retried=14, failed=2, dead_letters=1, alarm="x", **report
+    )
+    MinuteRun.objects.create(minute=smooth, **report)
+    MinuteRun.objects.create(minute=fresh, region=personas.region)
+    DeadLetter.objects.create(
+        request_id="e4b46cbf",
+        minute=rough,
+        region=personas.region,
+        function="worker",
+        condition="EventAgeExceeded",
+        invocations=0,
+        batches=[77],
+    )
+    operator = browse(personas.operator)
+
+    runs = text_of(operator.get("/ops/runs/"))
+    assert "1,200 throttled, 14 retried" in runs
+    assert runs.count("throttled") == 1
+
+    detail = text_of(operator.get(f"/ops/runs/{rough:%Y%m%dT%H%M}/"))
+    assert "Invocations 1,200 throttled, 14 retried, 2 batches not started, 1 given up" in detail
+    assert "1 dead letter" in detail
+    assert "worker" in detail
+    assert "too old" in detail
+    quiet = text_of(operator.get(f"/ops/runs/{smooth:%Y%m%dT%H%M}/"))
+    assert "Invocations all accepted at the first try" in quiet
+    assert "dead letter" not in quiet
+    unknown = text_of(operator.get(f"/ops/runs/{fresh:%Y%m%dT%H%M}/"))
+    assert "Invocations not known yet" in unknown
 
 
 def test_operators_do_not_read_links_that_set_a_password(
