@@ -2,7 +2,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help setup dev assets up test check lock bench
+.PHONY: help setup dev assets up test check deploy-check lock bench
 
 PYTHON ?=
 BIN := .venv/bin
@@ -18,6 +18,7 @@ help:
 	@echo "make test    all tests        make check   linters, types, contracts"
 	@echo "make bench   all benchmarks   make setup   the Python environment only"
 	@echo "make assets  style sheet and scripts        make lock   new locks"
+	@echo "make deploy-check   templates and packages for AWS, without an account"
 
 setup: .venv/.stamp-runtime
 
@@ -78,6 +79,9 @@ check: dev
 	$(BIN)/djlint --check --lint templates
 	$(BIN)/python -W ignore::RuntimeWarning manage.py makemigrations --check --dry-run
 	$(BIN)/python -m pytest -q tests/test_architecture.py
+
+deploy-check: dev assets
+	@$(BIN)/python -m deploy.check
 
 bench: dev assets
 	@set -e; for name in $(BENCHES); do $(BIN)/python -m bench.$$name; done

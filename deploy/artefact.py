@@ -11,14 +11,14 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from uv import find_uv_bin
 
 from deploy.bytecode import interpreter, replace_sources
 from deploy.elf import WrongBinary, check_archive
-from deploy.target import BUILD, PYTHON, ROOT, TARGETS, Target
+from deploy.package import BuildFailed, Package
+from deploy.target import BUILD, ROOT, TARGETS, VERSION, Target
 
 LOCK = ROOT / "requirements" / "worker.lock"
 PACKAGE = ROOT / "fanout_lambdas"
@@ -40,20 +40,7 @@ _DROPPED = (
 _TIME = (1980, 1, 1, 0, 0, 0)
 
 
-class BuildFailed(Exception):
-    """The artefact could not be built; the message says at which step and why."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Artefact:
-    path: Path
-    zipped: int  # bytes
-    unzipped: int
-    binaries: int
-    bytecode: bool
-
-
-def build(target: Target, path: Path, *, stage: Path) -> Artefact:
+def build(target: Target, path: Path, *, stage: Path) -> Package:
     """Builds into the folder `stage`, which is emptied first; raises BuildFailed and WrongBinary."""
     shutil.rmtree(stage, ignore_errors=True)
     _install(target, stage)
@@ -73,7 +60,7 @@ def build(target: Target, path: Path, *, stage: Path) -> Artefact:
     if zipped > MOST_BYTES:
         raise BuildFailed(f"{path.name} would have {zipped:,} bytes, more than {MOST_BYTES:,}.")
     unchecked.replace(path)
-    return Artefact(
+    return Package(
         path=path,
         zipped=zipped,
         unzipped=unzipped,
@@ -84,7 +71,7 @@ def build(target: Target, path: Path, *, stage: Path) -> Artefact:
 
 def _install(target: Target, stage: Path) -> None:
     command = [find_uv_bin(), "pip", "install", "--quiet", "--target", str(stage)]
-    command += ["--python-platform", target.platform, "--python-version", _version()]
+    command += ["--python-platform", target.platform, "--python-version", VERSION]
     # The lock names everything; a source would be built for the machine at hand.
     command += ["--no-deps", "--only-binary", ":all:", "--require-hashes", "-r", str(LOCK)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
@@ -116,31 +103,19 @@ def _zip(stage: Path, path: Path) -> int:
     return total
 
 
-def _version() -> str:
-    return ".".join(map(str, PYTHON))
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m deploy.artefact", description=__doc__)
     parser.add_argument("--architecture", choices=sorted(TARGETS), default="arm64")
     parser.add_argument("--out", type=Path, default=BUILD / "fanout.zip")
     options = parser.parse_args(arguments)
     target = TARGETS[options.architecture]
-    print(f"Building the fan-out for {target.architecture} and Python {_version()}", flush=True)
+    print(f"Building the fan-out for {target.architecture} and Python {VERSION}", flush=True)
     try:
         made = build(target, options.out, stage=BUILD / f"fanout-{target.architecture}")
     except (BuildFailed, WrongBinary) as error:
         print(error, file=sys.stderr)
         return 1
-    print(
-        f"{made.path}: {made.zipped / 1e6:.1f} MB, {made.unzipped / 1e6:.1f} MB unpacked, "
-        f"{made.binaries} binaries fit"
-    )
-    if not made.bytecode:
-        print(
-            f"It has sources and no bytecode: Python {_version()} is not on this machine, and "
-            f"`uv python install {_version()}` fetches it."
-        )
+    print(made.summary())
     return 0
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from uv import find_uv_bin
 
-from deploy.target import PYTHON
+from deploy.target import PYTHON, VERSION
 
 _ON_LAMBDA = "/var/task"  # tracebacks name files as they lie there
 
@@ -21,12 +21,11 @@ def interpreter() -> Path | None:
     """A Python of the runtime's version on this machine; bytecode of another version is of no use."""
     if sys.version_info[:2] == PYTHON:
         return Path(sys.executable)
-    version = ".".join(map(str, PYTHON))
     # pyenv keeps versions that are not switched on out of the PATH, and leaves a command there that only says so.
     pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
-    folders = [str(folder) for folder in sorted(pyenv.glob(f"versions/{version}*/bin"))]
+    folders = [str(folder) for folder in sorted(pyenv.glob(f"versions/{VERSION}*/bin"))]
     environment = os.environ | {"PATH": os.pathsep.join([*folders, os.environ.get("PATH", "")])}
-    command = [find_uv_bin(), "python", "find", "--no-project", "--no-python-downloads", version]
+    command = [find_uv_bin(), "python", "find", "--no-project", "--no-python-downloads", VERSION]
     found = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     return Path(found.stdout.strip()) if found.returncode == 0 else None
 

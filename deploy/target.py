@@ -10,6 +10,7 @@ BUILD = ROOT / "build"
 
 # Amazon Linux 2023. python3.11 runs on Amazon Linux 2, whose glibc 2.26 is too old for the wheels of cryptography.
 PYTHON = (3, 12)
+VERSION = ".".join(map(str, PYTHON))
 GLIBC = (2, 34)
 PYC_MAGIC = 3531  # the bytecode of 3.12
 

@@ -17,7 +17,6 @@ import tempfile
 import tomllib
 import zipfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,12 +24,12 @@ from uv import find_uv_bin
 
 from deploy.bytecode import interpreter
 from deploy.elf import WrongBinary, check_archive
-from deploy.target import BUILD, PYTHON, ROOT, TARGETS, Target
+from deploy.package import BuildFailed, Package
+from deploy.target import BUILD, ROOT, TARGETS, VERSION, Target
 
 LOCK: Final = ROOT / "requirements" / "deploy.lock"
 SETTINGS: Final = "zappa_settings.json"
 STAGE: Final = "production"
-VERSION: Final = ".".join(map(str, PYTHON))
 
 LEFT_OUT: Final = frozenset(
     {
@@ -52,24 +51,11 @@ LEFT_OUT: Final = frozenset(
 """Packages of the lock that the function never imports."""
 
 
-class PackagingFailed(Exception):
-    """The package could not be made; the message says at which step and why."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Package:
-    path: Path
-    zipped: int  # bytes
-    unzipped: int
-    binaries: int
-    bytecode: bool
-
-
 def build(target: Target, path: Path, *, stage: str = STAGE) -> Package:
-    """Writes the package to `path` once it is whole and fits; raises PackagingFailed and WrongBinary."""
+    """Writes the package to `path` once it is whole and fits; raises BuildFailed and WrongBinary."""
     settings = stage_settings(stage)
     if settings["runtime"] != f"python{VERSION}":
-        raise PackagingFailed(f"{SETTINGS}: runtime is {settings['runtime']}, not python{VERSION}.")
+        raise BuildFailed(f"{SETTINGS}: runtime is {settings['runtime']}, not python{VERSION}.")
     python = interpreter()
     with tempfile.TemporaryDirectory(prefix="uptime-web-") as folder:
         work = Path(folder)
@@ -101,7 +87,7 @@ def stage_settings(stage: str = STAGE) -> dict[str, Any]:
     """Zappa's settings of a stage, with those that it extends."""
     stages = json.loads((ROOT / SETTINGS).read_text())
     if stage not in stages:
-        raise PackagingFailed(f"{SETTINGS} has no stage {stage!r}.")
+        raise BuildFailed(f"{SETTINGS} has no stage {stage!r}.")
     settings: dict[str, Any] = dict(stages[stage])
     while "extends" in settings:
         settings = stages[settings.pop("extends")] | settings
@@ -188,7 +174,7 @@ def _run(step: str, command: list[str], *, cwd: Path, environ: Mapping[str, str]
     )
     if done.returncode:
         said = (done.stderr.strip() or done.stdout.strip())[-2_000:]
-        raise PackagingFailed(f"{step} failed: {said}")
+        raise BuildFailed(f"{step} failed: {said}")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -205,18 +191,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             flush=True,
         )
         made = build(target, options.out, stage=options.stage)
-    except (PackagingFailed, WrongBinary) as error:
+    except (BuildFailed, WrongBinary) as error:
         print(error, file=sys.stderr)
         return 1
-    print(
-        f"{made.path}: {made.zipped / 1e6:.1f} MB, {made.unzipped / 1e6:.1f} MB unpacked, "
-        f"{made.binaries} binaries fit"
-    )
-    if not made.bytecode:
-        print(
-            f"It is without bytecode: Python {VERSION} is not on this machine, and "
-            f"`uv python install {VERSION}` fetches it."
-        )
+    print(made.summary())
     return 0
 
 
