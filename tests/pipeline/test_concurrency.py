@@ -12,7 +12,8 @@ import pytest
 from django.db import connection
 
 from checks.history.partitions import ensure_partitions
-from checks.models import Check, Event, Incident, MinuteRun, Region, RegionState, Result
+from checks.models import Check, DeadLetter, Event, Incident, MinuteRun, Region, RegionState, Result
+from checks.pipeline.dead_letters import LetterReport, count_dead_letters
 from checks.pipeline.ingest import IngestReport, ingest_batch
 from checks.pipeline.snapshot import take_snapshot
 from checks.pipeline.watch import watch
@@ -22,6 +23,7 @@ from fanout_lambdas.objectstore import ObjectStore
 from fanout_lambdas.shared.contracts import Outcome
 from fanout_lambdas.shared.contracts.parsed_batch import ParsedBatch
 from tests.checks.pipeline.fleet import MINUTE, at, batch, check, result, slot_of
+from tests.checks.pipeline.test_dead_letters import Queue, letter
 
 pytestmark = pytest.mark.django_db(transaction=True)
 CONNECTIONS = 8
@@ -77,6 +79,21 @@ def test_one_batch_on_eight_connections_has_one_effect(region: Region) -> None:
     assert Incident.objects.across_clients().count() == 1
     assert Event.objects.across_clients().count() == 1
     assert RegionState.objects.across_clients().count() == 30
+
+
+def test_letters_that_many_receive_at_once_count_once(region: Region) -> None:
+    run = MinuteRun.objects.create(minute=at(MINUTE), region=region, planned=30)
+    letters = [letter(number) for number in range(20)]
+
+    def count(seed: int) -> Callable[[], LetterReport]:
+        some = random.Random(seed).sample(letters, len(letters))
+        return lambda: count_dead_letters({"local": Queue(*some)})
+
+    reports = at_once([count(seed) for seed in range(CONNECTIONS)])
+
+    run.refresh_from_db()
+    assert run.dead_letters == sum(report.counted for report in reports) == 20
+    assert DeadLetter.objects.count() == 20
 
 
 def test_the_watch_and_late_results_agree_on_every_slot(region: Region, store: ObjectStore) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from datetime import timedelta
 from typing import Any
 
+import boto3
 import pytest
 import time_machine
 from django.db import connection
@@ -16,12 +19,18 @@ from pytest_django.live_server_helper import LiveServer
 from checks.history.partitions import ensure_partitions
 from checks.models import MinuteRun, PingHealth
 from checks.pipeline.snapshot import take_snapshot
-from checks.regions import ensure_local_region
+from checks.regions import ensure_local_region, ensure_region
 from fanout_lambdas.objectstore import ObjectStore
 from fanout_lambdas.shared.slots import minute_of
+from tests.aws import REGION as AWS_REGION
+from tests.aws import aws_environment, aws_server
 from tests.checks.heartbeats.beats import beat_of, call, heartbeat, outcomes, state_of
 from tests.checks.pipeline.fleet import MINUTE, at, check
+from tests.fanout_lambdas.test_dead_letters import MINUTE as LETTER_MINUTE
+from tests.fanout_lambdas.test_dead_letters import record
 from uptime import engine, jobs
+
+WithoutDatabase = Callable[[], AbstractContextManager[None]]
 
 
 @pytest.mark.parametrize(
@@ -55,6 +64,23 @@ def sent(monkeypatch: pytest.MonkeyPatch, store: ObjectStore) -> list[Mapping[st
     return payloads
 
 
+@pytest.fixture
+def without_database() -> WithoutDatabase:
+    """A stretch of time in which nobody answers at the database's address."""
+
+    @contextmanager
+    def away() -> Iterator[None]:
+        host, port = (connection.settings_dict[name] for name in ("HOST", "PORT"))
+        connection.close()
+        connection.settings_dict.update(HOST="127.0.0.1", PORT="1")
+        try:
+            yield
+        finally:
+            connection.settings_dict.update(HOST=host, PORT=port)
+
+    return away
+
+
 @pytest.mark.django_db(transaction=True)
 def test_a_tick_dispatches_each_minute_once(sent: list[Mapping[str, Any]]) -> None:
     ensure_local_region()
@@ -72,19 +98,13 @@ def test_a_tick_dispatches_each_minute_once(sent: list[Mapping[str, Any]]) -> No
 
 @pytest.mark.django_db(transaction=True)
 def test_without_a_database_probing_goes_on_from_the_newest_snapshot(
-    sent: list[Mapping[str, Any]], store: ObjectStore
+    sent: list[Mapping[str, Any]], store: ObjectStore, without_database: WithoutDatabase
 ) -> None:
     check()
     take_snapshot(MINUTE, now=at(MINUTE), store=store)
-    host, port = (connection.settings_dict[name] for name in ("HOST", "PORT"))
-    connection.close()
-    connection.settings_dict.update(HOST="127.0.0.1", PORT="1")
-    try:
-        with time_machine.travel(at(MINUTE + 75), tick=False):
-            jobs.tick()
-            jobs.tick()
-    finally:
-        connection.settings_dict.update(HOST=host, PORT=port)
+    with without_database(), time_machine.travel(at(MINUTE + 75), tick=False):
+        jobs.tick()
+        jobs.tick()
 
     assert [(payload["minute"], payload["region"]) for payload in sent] == [(MINUTE + 60, "local")]
 
@@ -108,6 +128,55 @@ def test_every_job_runs_on_an_empty_installation(
         job({}, None)
 
     assert sent == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_without_a_database_a_minute_is_dispatched_once_by_whichever_process(
+    sent: list[Mapping[str, Any]], store: ObjectStore, without_database: WithoutDatabase
+) -> None:
+    """On Lambda the next call may be another process: what it knows is what lies in the object store."""
+    check()
+    with time_machine.travel(at(MINUTE - 20), tick=False):
+        jobs.tick({"source": "aws.events"}, None)
+    minutes = [payload["minute"] for payload in sent]
+    assert minutes == [MINUTE - 60, MINUTE]
+
+    with without_database(), time_machine.travel(at(MINUTE + 40), tick=False):
+        jobs.tick({"source": "aws.events"}, None)
+        jobs.tick({"source": "aws.events"}, None)
+    assert [payload["minute"] for payload in sent[2:]] == [MINUTE + 60]
+
+    with time_machine.travel(
+        at(MINUTE + 70), tick=False
+    ):  # it is back: the run is made, nothing is sent twice
+        jobs.tick()
+    assert len(sent) == 3
+    assert MinuteRun.objects.get(minute=at(MINUTE + 60)).planned == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_dead_letters_are_read_from_the_queue_of_each_region(
+    settings: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings.PROBE_ENGINE, settings.STACK = "lambda", "mine"
+    settings.REGIONS = ("us-east-1", AWS_REGION)  # of the first one no queue was ever made
+    region = ensure_region(AWS_REGION)
+    run = MinuteRun.objects.create(minute=at(LETTER_MINUTE), region=region)
+    with aws_server() as endpoint:
+        for name, value in aws_environment(endpoint).items():
+            monkeypatch.setenv(name, value)
+        client = boto3.client("sqs", region_name=AWS_REGION)
+        queue = client.create_queue(QueueName="mine-dead-letters")["QueueUrl"]
+        client.send_message(QueueUrl=queue, MessageBody=json.dumps(record()))
+        engine.queues.cache_clear()
+
+        jobs.dead_letters({"source": "aws.events"}, None)
+        jobs.dead_letters()
+        engine.queues.cache_clear()
+
+    run.refresh_from_db()
+    assert run.dead_letters == 1
+    assert "mine-dead-letters in us-east-1 could not be read" in caplog.text
 
 
 @pytest.mark.django_db(transaction=True)

@@ -14,6 +14,7 @@ from checks.pipeline.ingest import ingest_batch
 from checks.pipeline.rechecks import send_due
 from checks.pipeline.snapshot import take_snapshot
 from checks.pipeline.watch import watch
+from checks.regions import ensure_region
 from fanout_lambdas.invoke import Invoked, InvokeError
 from fanout_lambdas.objectstore import ObjectStore, dispatch_key, trigger_key
 from fanout_lambdas.planning import BATCHED, plan_batches
@@ -387,6 +388,29 @@ def test_a_slot_that_nobody_sent_out_waits_for_a_job_that_comes_once_a_minute(
 
     extra.refresh_from_db()
     assert extra.closed_at == at(slot + 119 + 26)
+
+
+def test_a_region_that_is_away_does_not_hold_up_the_slots_of_another(sent: Sent) -> None:
+    mars = ensure_region("mars")
+    one = check(regions=[local_region().pk, mars.pk])
+    slot = slot_of(one) + 10
+    for region in (local_region(), mars):
+        ExtraSlot.objects.create(
+            client=one.client, subject=one, region=region, slot=at(slot), why="recheck"
+        )
+
+    class MarsIsAway(Sent):
+        def invoke(self, function: str, payload: Mapping[str, Any]) -> Invoked:
+            if payload["region"] == "mars":
+                raise InvokeError("mars does not answer", permanent=False)
+            return super().invoke(function, payload)
+
+    away = MarsIsAway()
+    assert send_due(now=at(slot), invoker=away).slots == 1
+    assert send_due(now=at(slot + 5), invoker=away).slots == 0  # mars waits
+
+    assert send_due(now=at(slot + 10), invoker=sent).slots == 1
+    assert [batch.region for batch in (*away.batches, *sent.batches)] == ["local", "mars"]
 
 
 def test_a_slot_that_nobody_ever_sent_out_is_closed(store: ObjectStore, sent: Sent) -> None:
