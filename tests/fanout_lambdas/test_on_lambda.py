@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -97,12 +98,7 @@ def snapshot(target: Target) -> Snapshot:
 def test_every_slot_is_probed_and_every_refusal_counted(
     cloud: Cloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, value in (
-        ("AWS_ENDPOINT_URL_LAMBDA", cloud.emulator.endpoint),
-        ("AWS_ACCESS_KEY_ID", "any"),
-        ("AWS_SECRET_ACCESS_KEY", "any"),
-    ):
-        monkeypatch.setenv(name, value)
+    use(cloud.emulator, monkeypatch)
     run_minute(cloud, attempt=1, shape=(1, 0), workers=CHECKS)
     run_minute(cloud, attempt=2, shape=(1, 4), workers=CHECKS, triggerers=3)
     run_minute(cloud, attempt=3, shape=(5, 0), workers=3)
@@ -110,6 +106,69 @@ def test_every_slot_is_probed_and_every_refusal_counted(
     assert cloud.refused() > 0
     assert ledger["stage-worker"].peak_environments <= 2
     assert {name: each.errors for name, each in ledger.items()} == dict.fromkeys(ledger, 0)
+
+
+def test_one_loop_that_cannot_make_it_reports_instead_of_being_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The article's first design: 57 ms a call, one after the other, and a time limit."""
+    common: dict[str, Any] = {
+        "memory_mb": 256,
+        "root": PROJECT,
+        "python": Path(sys.executable),
+        "region": REGION,
+    }
+    dispatcher = FunctionSpec(
+        name="uptime-dispatcher",
+        handler="fanout_lambdas.dispatcher.handler",
+        timeout_s=4,
+        environment={"OBJECT_STORE_URL": f"file://{tmp_path}", "UPTIME_INVOKE_THREADS": "1"},
+        **common,
+    )
+    worker = FunctionSpec(
+        name="uptime-worker", handler="none", timeout_s=10, simulated_s=0.01, **common
+    )
+    minute = minute_of(int(time.time()))
+    store = DirectoryStore(tmp_path)
+    checks = tuple(
+        CheckPlan(
+            check_id=number,
+            interval_s=MINUTE_S,
+            phase_s=MINUTE_S - 1,
+            regions=(REGION,),
+            request={"url": "http://127.0.0.1/"},
+        )
+        for number in range(1, 201)
+    )
+    plan = Snapshot(minute=minute, taken_at=minute, checks=checks)
+    store.put(snapshot_key(minute), plan.to_bytes())
+    with Emulator([dispatcher, worker], invoke_latency_s=0.057) as emulator:
+        use(emulator, monkeypatch)
+        LambdaInvoker("uptime").invoke(
+            DISPATCHER,
+            {
+                "minute": minute,
+                "region": REGION,
+                "topology": {"checks_per_worker": 1, "workers_per_triggerer": 0},
+            },
+        )
+        assert emulator.drain(30)
+        ledger = emulator.ledger()
+    said = DispatchReport.from_bytes(store.get(dispatch_key(minute, REGION)))
+    assert (ledger["uptime-dispatcher"].finished, ledger["uptime-dispatcher"].timeouts) == (1, 0)
+    assert said.batches == 200
+    assert 0 < said.invoked < 40  # 2 s hold 35 calls
+    assert len(said.failed) == 200 - said.invoked
+    assert said.invoked <= ledger["uptime-worker"].accepted <= said.invoked + 1  # one was under way
+
+
+def use(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (
+        ("AWS_ENDPOINT_URL_LAMBDA", emulator.endpoint),
+        ("AWS_ACCESS_KEY_ID", "any"),
+        ("AWS_SECRET_ACCESS_KEY", "any"),
+    ):
+        monkeypatch.setenv(name, value)
 
 
 def run_minute(
