@@ -41,3 +41,30 @@ def add_ingest_key(region: Region) -> IngestKey:
 def newest_ingest_key(region: Region) -> IngestKey | None:
     """The key that this region's workers sign with."""
     return region.ingest_keys.filter(revoked_at=None).order_by("-created_at", "-id").first()
+
+
+def add_sealing_key(region: Region) -> None:
+    """A second key, for the workers to learn before anything is sealed with it; ValueError if there is one."""
+    if region.other_sealing_key:
+        raise ValueError("There is a second key already: use it or drop it first.")
+    region.other_sealing_key = new_key()
+    region.save(update_fields=["other_sealing_key"])
+
+
+def use_sealing_key(region: Region) -> None:
+    """Seal with the second key from the next snapshot on. Workers open with both; ValueError if there is none."""
+    _need_second_key(region)
+    region.sealing_key, region.other_sealing_key = region.other_sealing_key, region.sealing_key
+    region.save(update_fields=["sealing_key", "other_sealing_key"])
+
+
+def drop_sealing_key(region: Region) -> None:
+    """Forget the second key; ValueError if there is none."""
+    _need_second_key(region)
+    region.other_sealing_key = ""
+    region.save(update_fields=["other_sealing_key"])
+
+
+def _need_second_key(region: Region) -> None:
+    if not region.other_sealing_key:
+        raise ValueError("There is no second key: add one first.")

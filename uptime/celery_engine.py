@@ -75,7 +75,7 @@ def worker_config(region: str) -> WorkerConfig:
         key_id=key.key_id,
         secret=key.secret.encode(),
         object_store_url=settings.OBJECT_STORE_URL,
-        sealing_keys=(row.sealing_key,),
+        sealing_keys=row.opening_keys,
         in_flight=settings.PROBE_IN_FLIGHT,
         allow=AllowList.parse(",".join(settings.ALLOW_NETWORKS)),
         user_agent=settings.USER_AGENT,

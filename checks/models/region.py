@@ -16,11 +16,18 @@ class Region(models.Model):
     name = models.CharField(max_length=60)
     sealing_key = EncryptedTextField()
     """Fernet key with which tenants' secrets are sealed for this region's workers."""
+    other_sealing_key = EncryptedTextField(blank=True, default="", db_default="")
+    """Opens what is sealed with it, and seals nothing: while keys rotate the next one, then the last one."""
     active = models.BooleanField(default=True)
     created_at = models.DateTimeField(db_default=Now())
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def opening_keys(self) -> tuple[str, ...]:
+        """What the region's workers must know."""
+        return tuple(filter(None, (self.sealing_key, self.other_sealing_key)))
 
 
 class IngestKey(models.Model):
