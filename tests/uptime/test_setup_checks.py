@@ -48,3 +48,29 @@ def test_a_broker_without_its_package_says_what_to_install(tmp_path: Path) -> No
     assert done.returncode == 1
     assert "CELERY_BROKER_URL begins with redis://" in done.stderr
     assert "pip install redis" in done.stderr
+
+
+def test_probes_on_lambda_without_canaries_are_a_warning(tmp_path: Path) -> None:
+    on_lambda = {
+        "PROBE_ENGINE": "lambda",
+        "UPTIME_REGIONS": "eu-central-1",
+        "OBJECT_STORE_URL": "s3://bucket",
+        "UPTIME_SITE_URL": "https://uptime.example.org",
+    }
+
+    without = check(tmp_path, **on_lambda)
+    with_some = check(tmp_path, **on_lambda, UPTIME_CANARIES="https://canary.example.org/")
+
+    assert (without.returncode, with_some.returncode) == (0, 0)
+    assert "UPTIME_CANARIES is not set" in without.stderr
+    assert "UPTIME_CANARIES" not in with_some.stderr
+
+
+def test_what_cannot_work_on_lambda_stops_a_command(tmp_path: Path) -> None:
+    done = check(tmp_path, PROBE_ENGINE="lambda")
+
+    assert done.returncode == 1
+    for variable in ("UPTIME_REGIONS is 'local'", "OBJECT_STORE_URL is", "UPTIME_INGEST_URL is"):
+        assert variable in done.stderr
+    assert done.stderr.count("because PROBE_ENGINE is lambda") == 3
+    assert "Traceback" not in done.stderr
