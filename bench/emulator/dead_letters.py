@@ -6,12 +6,11 @@ Form: "Capturing records of Lambda asynchronous invocations" (invocation-async-r
 from __future__ import annotations
 
 import asyncio
+import importlib
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
-
-import boto3
 
 from bench.emulator.events import DeadEvent
 from bench.emulator.spec import FunctionSpec
@@ -73,25 +72,11 @@ class DeadLetters:
 
     async def _deliver(self, queue: str, body: str) -> None:
         if self._send is None:
-            self._send = self._sender()
+            # Loaded by name: boto3 takes half of the emulator's start, and few need it.
+            self._send = importlib.import_module("bench.emulator.sqs").sender(
+                self._region, self._endpoint
+            )
         try:
             await asyncio.to_thread(self._send, queue, body)
         except Exception as error:  # botocore's classes are made at run time
             self.failure = f"A dead letter did not reach queue {queue}: {error}"
-
-    def _sender(self) -> Callable[[str, str], None]:
-        client = boto3.client(
-            "sqs",
-            region_name=self._region,
-            endpoint_url=self._endpoint,
-            aws_access_key_id="EMULATOR",
-            aws_secret_access_key="emulator",
-        )
-        urls: dict[str, str] = {}
-
-        def send(queue: str, body: str) -> None:
-            if queue not in urls:
-                urls[queue] = client.get_queue_url(QueueName=queue)["QueueUrl"]
-            client.send_message(QueueUrl=urls[queue], MessageBody=body)
-
-        return send

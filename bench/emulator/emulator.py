@@ -17,6 +17,7 @@ from bench.emulator.spec import CONTROL, END_S, Faults, FunctionSpec, Limits, Se
 from uptime.embedded.places import PROJECT
 
 ASK_S = 30.0
+WARM_S = 10.0
 DEFAULT_LIMITS, NO_FAULTS = Limits(), Faults()
 
 
@@ -32,6 +33,7 @@ class Emulator:
     `memory_limit`: one that uses more than its memory is killed. `time_scale`: shrinks the waits of the
     queues, event age included. `idle_s`: environments idle that long end; AWS documents no figure.
     `log_folder`: output of each environment in `<function>/<environment>.log`, else it is discarded.
+    `port`: of the endpoint, for callers that must know it before; 0 is any free one.
     """
 
     def __init__(
@@ -47,6 +49,7 @@ class Emulator:
         idle_s: float = 300.0,
         log_folder: Path | None = None,
         sqs_endpoint: str | None = None,
+        port: int = 0,
     ) -> None:
         if not functions:
             raise ValueError("There is no function to emulate.")
@@ -62,6 +65,7 @@ class Emulator:
             idle_s=idle_s,
             log_folder=log_folder,
             sqs_endpoint=sqs_endpoint,
+            port=port,
         )
         self._process: subprocess.Popen[bytes] | None = None
         self._endpoint = ""
@@ -77,8 +81,9 @@ class Emulator:
         )
         assert process.stdin is not None
         assert process.stdout is not None
-        process.stdin.write(self._setup.to_line())
-        process.stdin.flush()
+        with contextlib.suppress(BrokenPipeError):  # then it says nothing either
+            process.stdin.write(self._setup.to_line())
+            process.stdin.flush()
         said = json.loads(process.stdout.readline() or b'{"error": "The emulator did not start."}')
         if "error" in said:
             self.__exit__(None, None, None)
@@ -117,7 +122,7 @@ class Emulator:
 
     def warm(self, function: str, count: int, *, region: str | None = None) -> None:
         """Have that many idle environments; their INIT is neither counted nor billed."""
-        self._ask("warm", function=function, count=count, region=region)
+        self._ask("warm", wait_s=count * WARM_S, function=function, count=count, region=region)
 
     def drain(self, timeout_s: float) -> bool:
         """Wait until the queues of all regions are empty and nothing runs; whether that came in time."""

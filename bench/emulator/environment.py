@@ -160,6 +160,8 @@ class Environment:
             self._house.inits.release()
 
     def _serve(self, request: Request) -> None:
+        if self._ended:  # the last words of a process that is killed
+            return
         path = request.path.removeprefix(VERSION)
         if request.method == "GET" and path == "/invocation/next":
             self._next(request)

@@ -37,12 +37,17 @@ class Service:
 
     async def serve(self) -> None:
         setup, loop = self._setup, asyncio.get_running_loop()
-        server, address = await listen(self._serve)
+        try:
+            hold = Hold() if setup.cpu_share else None
+            server, address = await listen(self._serve, port=setup.port)
+        except (NoCgroup, OSError) as error:
+            print(json.dumps({"error": str(error)}), flush=True)
+            return
         self._house = house = House(
             endpoint=f"http://{address}",
             log_folder=setup.log_folder,
             memory_limit=setup.memory_limit,
-            hold=Hold() if setup.cpu_share else None,
+            hold=hold,
         )
         for name in dict.fromkeys(spec.region for spec in setup.functions):
             self._regions[name] = Region(name, setup, house)
@@ -73,8 +78,10 @@ class Service:
         try:
             asked = json.loads(request.body or b"{}")
             said = await self._answer(request.path.removeprefix(CONTROL), asked)
-        except (KeyError, RuntimeError) as error:
-            request.answer(400, json.dumps({"error": str(error)}).encode())
+        except KeyError as error:
+            request.answer(400, _refusal(f"The emulator knows no {error}."))
+        except RuntimeError as error:
+            request.answer(400, _refusal(str(error)))
         else:
             request.answer(200, json.dumps(said).encode())
 
@@ -119,12 +126,13 @@ class Service:
                 await asyncio.sleep(0.01)
 
 
+def _refusal(said: str) -> bytes:
+    return json.dumps({"error": said}).encode()
+
+
 def main() -> None:
     setup = Setup.from_line(sys.stdin.buffer.readline())
-    try:
-        asyncio.run(Service(setup).serve())
-    except NoCgroup as error:
-        print(json.dumps({"error": str(error)}), flush=True)
+    asyncio.run(Service(setup).serve())
 
 
 if __name__ == "__main__":

@@ -26,6 +26,11 @@ def _within(owner: str, name: str, value: float, least: float, most: float) -> N
         raise ValueError(f"{owner}: {name} is {value:g}, it must be from {least:g} to {most:g}.")
 
 
+def _absolute(path: Path) -> str:
+    # Not resolved: a virtual environment's Python is known by its link.
+    return str(path.absolute())
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FunctionSpec:
     """One function as it would be deployed.
@@ -112,9 +117,10 @@ class Setup:
     idle_s: float = 300.0
     log_folder: Path | None = None
     sqs_endpoint: str | None = None
+    port: int = 0
 
     def to_line(self) -> bytes:
-        return json.dumps(dataclasses.asdict(self), default=str).encode() + b"\n"
+        return json.dumps(dataclasses.asdict(self), default=_absolute).encode() + b"\n"
 
     @classmethod
     def from_line(cls, line: bytes) -> Self:

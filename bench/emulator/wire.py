@@ -115,9 +115,9 @@ def _parsed(head: bytearray) -> tuple[str, str, dict[str, str]]:
     return method, path, headers
 
 
-async def listen(serve: Callable[[Request], None]) -> tuple[asyncio.Server, str]:
-    """A server on a free port of loopback, and its host:port."""
+async def listen(serve: Callable[[Request], None], *, port: int = 0) -> tuple[asyncio.Server, str]:
+    """A server on this port of loopback, 0: any free one, and its host:port."""
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: Connection(serve), "127.0.0.1", 0, backlog=1_024)
+    server = await loop.create_server(lambda: Connection(serve), "127.0.0.1", port, backlog=1_024)
     host, port = server.sockets[0].getsockname()[:2]
     return server, f"{host}:{port}"

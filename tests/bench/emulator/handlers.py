@@ -9,8 +9,6 @@ import threading
 import time
 from typing import Any
 
-import boto3
-
 STARTED = time.monotonic()
 _ticks = 0
 _held: list[bytes] = []
@@ -41,12 +39,6 @@ def surroundings(event: Any, context: Any) -> dict[str, Any]:
         "left_ms": context.get_remaining_time_in_millis(),
         "path": sys.path[:2],
     }
-
-
-def call(event: Any, context: Any) -> Any:
-    """Invoke another function with boto3 as it comes."""
-    answer = boto3.client("lambda").invoke(FunctionName=event["function"], Payload=b'{"far": 1}')
-    return {"status": answer["StatusCode"], "payload": answer["Payload"].read().decode()}
 
 
 def tick(event: Any, context: Any) -> int:

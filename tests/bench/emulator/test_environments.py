@@ -32,7 +32,7 @@ def emulator(emulated: Callable[..., Emulator], logs: Path) -> Emulator:
         function("broken", handler="broken.handler"),
         function("missing", handler="handlers.nothing"),
         function("surroundings", memory_mb=256, timeout_s=7.0, environment={"OWN": "x"}),
-        function("call"),
+        function("call", handler="caller.call"),
         function("tick"),
         function("hold", memory_mb=512),
         function("child"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
@@ -83,11 +84,23 @@ def test_the_owner_hears_of_an_emulator_that_died() -> None:
             emulator.warm("echo", 1)
 
 
+def test_an_endpoint_can_be_known_before() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    with Emulator([function("echo")], port=port) as emulator:
+        assert emulator.endpoint == f"http://127.0.0.1:{port}"
+        with (
+            pytest.raises(EmulatorError, match="address already in use"),
+            Emulator([function("echo")], port=port),
+        ):
+            pass
+
+
 def test_wrong_questions_are_answered_in_a_sentence() -> None:
     with Emulator([function("echo")]) as emulator:
-        with pytest.raises(EmulatorError, match="missing"):
+        with pytest.raises(EmulatorError, match=r"The emulator knows no 'missing'\."):
             emulator.warm("missing", 1)
-        with pytest.raises(EmulatorError, match="eu-west-1"):
+        with pytest.raises(EmulatorError, match=r"The emulator knows no 'eu-west-1'\."):
             emulator.ledger(region="eu-west-1")
 
 
