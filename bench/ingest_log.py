@@ -6,7 +6,7 @@ import gzip
 import http.client
 import json
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import urlsplit
@@ -104,14 +104,21 @@ class IngestLog:
         """Acknowledged results that the database does not have."""
         with self._lock:
             acknowledged = dict(self.acknowledged)
-        if not acknowledged:
-            return []
-        held = _held(connection, {slot for slot, _, _ in acknowledged})
-        return sorted(
-            key
-            for key, outcome in acknowledged.items()
-            if key not in held or (outcome not in MARKERS and held[key] not in ANSWERS)
-        )
+        return lost_of(acknowledged, connection)
+
+
+def lost_of(
+    results: Mapping[tuple[int, int, str], str], connection: psycopg.Connection[Any]
+) -> list[tuple[int, int, str]]:
+    """Those of these results, (slot, check id, region code) to outcome, that the database does not have."""
+    if not results:
+        return []
+    held = _held(connection, {slot for slot, _, _ in results})
+    return sorted(
+        key
+        for key, outcome in results.items()
+        if key not in held or (outcome not in MARKERS and held[key] not in ANSWERS)
+    )
 
 
 def _held(

@@ -45,7 +45,7 @@ class Installation:
         self.folder = folder
         self.state = folder / "state"
         self.log = folder / "supervisor.log"
-        self.web = f"http://127.0.0.1:{_free_port()}"
+        self.web = f"http://127.0.0.1:{free_port()}"
         self._postgres = PostgresServer(postgres_home(self.state))
         self.env = self._environment(settings or {})
         self._process: subprocess.Popen[bytes] | None = None
@@ -223,7 +223,8 @@ def _remove_abandoned(base: Path) -> None:
             os.close(lock)
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of loopback that is free now."""
     with socket.socket() as trying:
         trying.bind(("127.0.0.1", 0))
         return int(trying.getsockname()[1])

@@ -61,13 +61,13 @@ def _core(memory_mb: int) -> float:
 MEASURED = Durations(
     source="preliminary: bench.probe and bench.accuracy, 2026-11-23",
     worker_mb=256,
-    dispatcher_mb=256,
+    dispatcher_mb=128,
     check_cpu_s=0.0016,
     worker_cpu_s=0.012,
     worker_wait_s=0.05,
     last_answer=1.5,
     invoke_cpu_s=0.0015,
-    init_s=0.6,
+    init_s=0.4,
     cold_share=0.01,
     log_bytes=550,
 )
