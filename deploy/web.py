@@ -44,8 +44,8 @@ LEFT_OUT: Final = frozenset(
         *("kombu", "amqp", "billiard", "vine", "click", "click-didyoumean", "click-plugins"),
         *("click-repl", "prompt-toolkit", "tzlocal", "wcwidth"),
         *("rich", "pygments", "markdown-it-py", "mdurl"),
-        # cryptography runs with its C part alone.
-        *("cffi", "pycparser"),
+        # cryptography calls cffi's C part, which needs no parser.
+        "pycparser",
     }
 )
 """Packages of the lock that the function never imports."""
