@@ -88,7 +88,9 @@ def _deployed() -> tuple[DispatcherConfig, Invoker]:
     config = DispatcherConfig.from_env()
     # Loaded by name: only a deployment on AWS carries the AWS library.
     lambdas = importlib.import_module("fanout_lambdas.invoke_aws")
-    return config, lambdas.invoker(config.stack, config.threads)
+    invoker = lambdas.invoker(config.stack, config.threads)
+    invoker.prepare(os.environ["AWS_REGION"])
+    return config, invoker
 
 
 if os.environ.get("_HANDLER") == f"{__name__}.handler":
