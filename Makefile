@@ -68,8 +68,9 @@ static/dist/app.css: node_modules/.stamp $(ASSET_SOURCES)
 up: setup assets
 	@exec $(BIN)/python -m uptime.embedded
 
+# Compiled modules are kept even where the environment says otherwise: the tests start hundreds of Python processes.
 test: dev assets
-	@$(BIN)/python -m pytest $(ARGS)
+	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest $(ARGS)
 
 check: dev
 	$(BIN)/ruff check .

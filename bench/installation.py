@@ -98,8 +98,16 @@ class Installation:
         return done.stdout.decode(errors="replace")
 
     def connect(self) -> psycopg.Connection[tuple[object, ...]]:
-        """A connection of the benchmark's own."""
-        return psycopg.connect(self.database_url, autocommit=True, connect_timeout=10)
+        """A connection of the benchmark's own; waits while PostgreSQL recovers from a kill."""
+        until = time.monotonic() + START_S
+        while True:
+            try:
+                return psycopg.connect(self.database_url, autocommit=True, connect_timeout=10)
+            except psycopg.OperationalError:
+                if time.monotonic() > until:
+                    raise
+                self.check()
+                time.sleep(0.2)
 
     def roots(self) -> dict[str, Root]:
         """The first process of each part, as far as it runs now."""

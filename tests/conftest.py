@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 from django.test import Client as Browser
 from django.utils import timezone
+from xdist.scheduler import LoadScopeScheduling
 
 LOOPBACK = {"127.0.0.1", "::1", "localhost", "0.0.0.0", ""}
 
@@ -20,6 +22,40 @@ def pytest_configure() -> None:
     from django.conf import settings
 
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+
+MOST_WORKERS = 8
+WAITING = 2
+"""The two longest tests wait for whole minutes of a real installation: their workers leave their cores to others."""
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """The whole suite runs on all cores. What somebody names runs in one process, unless they say -n too."""
+    named = config.args_source is not pytest.Config.ArgsSource.TESTPATHS
+    if named or config.option.keyword or config.option.markexpr or config.option.capture == "no":
+        return 0
+    return min(len(os.sched_getaffinity(0)) + WAITING, MOST_WORKERS)
+
+
+class _ByFile(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
+    """A file's tests stay together on one worker, as its fixtures do."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return nodeid.split("::")[0]
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    return _ByFile(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest begin first, so that nobody waits for one of them at the end."""
+    items.sort(key=_seconds, reverse=True)
+
+
+def _seconds(item: pytest.Item) -> float:
+    marker = item.get_closest_marker("slow")
+    return marker.kwargs.get("seconds", 0) if marker else 0
 
 
 @pytest.fixture(autouse=True)

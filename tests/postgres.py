@@ -16,7 +16,10 @@ PREFIX = "uptime-test-"
 
 
 def start_for_tests() -> str:
-    """The URL of a database server for this run: TEST_DATABASE_URL, or a fresh server that nobody else uses."""
+    """The URL of a database server for this run: TEST_DATABASE_URL, or a fresh server that nobody else uses.
+
+    The first process of a run starts it; its workers inherit the address, and each makes a database of its own there.
+    """
     given = os.environ.get("TEST_DATABASE_URL")
     if given:
         return given
@@ -31,12 +34,13 @@ def start_for_tests() -> str:
         folder / "pg",
         durable=False,
         settings={
-            "shared_buffers": "64MB",
+            "shared_buffers": "128MB",
+            "max_connections": "300",
             "max_wal_size": "512MB",
             "log_min_duration_statement": "-1",
         },
     )
-    url = server.start()
+    url = os.environ["TEST_DATABASE_URL"] = server.start()
     owner = os.getpid()
 
     def stop() -> None:

@@ -17,7 +17,7 @@ MINUTE_KEYS = {
 GROUPS = {"web", "probe", "jobs", "beat", "postgres", "targets"}
 
 
-@pytest.mark.slow
+@pytest.mark.slow(seconds=120)
 def test_a_tiny_run_accounts_for_every_slot() -> None:
     argv = [sys.executable, "-m", "bench.pipeline", "--clients", "2", "--checks", "5"]
     done = subprocess.run(

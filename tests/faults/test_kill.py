@@ -18,7 +18,7 @@ from bench.kills import Kill, do_kills
 from bench.rig import Rig, rig
 from tests.faults.receiver import Receiver
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.slow(seconds=180)
 
 CLIENTS, CHECKS = 30, 10
 SWITCHED = 4
