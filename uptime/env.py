@@ -16,6 +16,7 @@ from fanout_lambdas.config import DEFAULT_IN_FLIGHT
 from fanout_lambdas.planning import BATCHED, Topology
 from fanout_lambdas.probe.name_servers import NameServer
 from uptime import env_forms as forms
+from uptime import probe_forms
 from uptime.embedded.places import database_url, default_state_dir, postgres_home
 from uptime.embedded.secrets import Secrets, load_secrets, make_secrets, new_secrets
 from uptime.env_forms import ConfigError, Mail
@@ -134,16 +135,16 @@ def read_environment(environ: Mapping[str, str]) -> Environment:
         site_url=site_url,
         ingest_url=read("UPTIME_INGEST_URL", forms.http_url, f"{site_url}/ingest/v1/results"),
         allowed_hosts=read("ALLOWED_HOSTS", forms.hosts, sorted(hosts)),
-        allow_networks=read("UPTIME_ALLOW_NETWORKS", forms.networks, ()),
+        allow_networks=read("UPTIME_ALLOW_NETWORKS", probe_forms.networks, ()),
         state_dir=state_dir,
-        regions=read("UPTIME_REGIONS", forms.region_names, ("local",)),
+        regions=read("UPTIME_REGIONS", probe_forms.region_names, ("local",)),
         canaries=read("UPTIME_CANARIES", forms.http_urls, ()),
-        probe_engine=read("PROBE_ENGINE", forms.engine, "celery"),
-        probe_topology=read("PROBE_TOPOLOGY", forms.topology, BATCHED),
-        stack=read("UPTIME_STACK", forms.stack, "uptime"),
-        probe_in_flight=read("PROBE_IN_FLIGHT", forms.in_flight, DEFAULT_IN_FLIGHT),
-        ca_file=read("UPTIME_CA_FILE", forms.ca_file, ""),
-        name_servers=read("PROBE_RESOLVER", forms.name_servers, ()),
+        probe_engine=read("PROBE_ENGINE", probe_forms.engine, "celery"),
+        probe_topology=read("PROBE_TOPOLOGY", probe_forms.topology, BATCHED),
+        stack=read("UPTIME_STACK", probe_forms.stack, "uptime"),
+        probe_in_flight=read("PROBE_IN_FLIGHT", probe_forms.in_flight, DEFAULT_IN_FLIGHT),
+        ca_file=read("UPTIME_CA_FILE", probe_forms.ca_file, ""),
+        name_servers=read("PROBE_RESOLVER", probe_forms.name_servers, ()),
         problems=tuple(problems),
     )
     return replace(environment, problems=(*problems, *_unfit_for_lambda(environment)))
@@ -154,7 +155,7 @@ def _unfit_for_lambda(environment: Environment) -> list[Problem]:
     if environment.probe_engine != "lambda":
         return []
     unfit: dict[str, tuple[str, str]] = {}
-    if not all(forms.is_aws_region(name) for name in environment.regions):
+    if not all(probe_forms.is_aws_region(name) for name in environment.regions):
         unfit["UPTIME_REGIONS"] = (
             ",".join(environment.regions),
             "names of AWS regions, such as eu-central-1, because PROBE_ENGINE is lambda",
@@ -164,7 +165,7 @@ def _unfit_for_lambda(environment: Environment) -> list[Problem]:
             environment.object_store_url,
             "s3://bucket/prefix, because PROBE_ENGINE is lambda and workers on AWS cannot read a folder",
         )
-    if not forms.is_public_https(environment.ingest_url):
+    if not probe_forms.is_public_https(environment.ingest_url):
         unfit["UPTIME_INGEST_URL"] = (
             environment.ingest_url,
             "a public https:// address, such as https://uptime.example.org/ingest/v1/results, "

@@ -11,10 +11,6 @@ from pathlib import Path
 from typing import Any, NoReturn
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
-from fanout_lambdas.planning import PRESETS, Topology
-from fanout_lambdas.probe.name_servers import NameServer
-from fanout_lambdas.shared.netguard import AllowList, Blocked, check_url
-
 SECRET_KEY_FORM = "a random text of at least 32 characters, kept for ever"
 KEYS_FORM = (
     "comma-separated keys of 32 random bytes in URL-safe base64, the newest first "
@@ -25,10 +21,6 @@ BROKER_FORM = "redis://, rediss://, amqp://, amqps://, sqs:// or pgmq:// with ho
 STORE_FORM = "file:///absolute/folder or s3://bucket/prefix"
 EMAIL_FORM = "smtp://USER:PASSWORD@HOST:PORT, smtp+starttls://..., smtps://... or file:// for files"
 URL_FORM = "an address such as https://uptime.example.org, without a path"
-TOPOLOGY_FORM = (
-    "direct, fanout, batched, or two numbers: checks per worker (1 to 1000) and workers per triggerer "
-    "(0 to 1000), such as 100,0"
-)
 
 
 class ConfigError(ValueError):
@@ -57,7 +49,7 @@ def boolean(text: str) -> bool:
     known = {"1": True, "true": True, "yes": True, "on": True}
     known |= {"0": False, "false": False, "no": False, "off": False}
     if text.lower() not in known:
-        _refuse(text, "1 or 0")
+        refuse(text, "1 or 0")
     return known[text.lower()]
 
 
@@ -68,7 +60,7 @@ def secret_key(text: str) -> str:
 
 
 def encryption_keys(text: str) -> list[str]:
-    keys = _list(text)
+    keys = listed(text)
     for number, key in enumerate(keys, start=1):
         try:
             size = len(base64.b64decode(key, altchars=b"-_", validate=True))
@@ -79,48 +71,37 @@ def encryption_keys(text: str) -> list[str]:
     return keys
 
 
-def ca_file(text: str) -> str:
-    expected = "a readable file of PEM certificates, named by an absolute path"
-    path = Path(text)
-    try:
-        if not path.is_absolute() or "-----BEGIN CERTIFICATE-----" not in path.read_text():
-            _refuse(text, expected)
-    except (OSError, ValueError):
-        _refuse(text, expected)
-    return text
-
-
 def absolute_path(text: str) -> Path:
     path = Path(text).expanduser()
     if not path.is_absolute():
-        _refuse(text, "an absolute folder, such as /var/lib/uptime/mine")
+        refuse(text, "an absolute folder, such as /var/lib/uptime/mine")
     return path
 
 
 def site_url(text: str) -> str:
     parts = _split(text, URL_FORM)
     if parts.scheme not in {"http", "https"} or not parts.hostname:
-        _refuse(text, URL_FORM)
+        refuse(text, URL_FORM)
     if parts.path.strip("/") or parts.query or parts.username:
-        _refuse(text, URL_FORM)
+        refuse(text, URL_FORM)
     return f"{parts.scheme}://{parts.netloc}"
 
 
 def http_url(text: str) -> str:
     parts = _split(text, "an http:// or https:// address")
     if parts.scheme not in {"http", "https"} or not parts.hostname:
-        _refuse(text, "an http:// or https:// address")
+        refuse(text, "an http:// or https:// address")
     return text
 
 
 def http_urls(text: str) -> tuple[str, ...]:
-    return tuple(http_url(part) for part in _list(text))
+    return tuple(http_url(part) for part in listed(text))
 
 
 def database_url(text: str) -> str:
     parts = _split(text, DATABASE_FORM)
     if parts.scheme not in {"postgres", "postgresql"} or len(parts.path) < 2:
-        _refuse(text, DATABASE_FORM)
+        refuse(text, DATABASE_FORM)
     return text
 
 
@@ -146,9 +127,9 @@ def database_settings(url: str) -> dict[str, Any]:
 def broker_url(text: str) -> str:
     parts = _split(text, BROKER_FORM)
     if parts.scheme not in {"redis", "rediss", "amqp", "amqps", "sqs", "pgmq", "memory"}:
-        _refuse(text, BROKER_FORM)
+        refuse(text, BROKER_FORM)
     if parts.scheme in {"redis", "rediss", "amqp", "amqps"} and not parts.hostname:
-        _refuse(text, BROKER_FORM)
+        refuse(text, BROKER_FORM)
     return text
 
 
@@ -200,7 +181,7 @@ def object_store_url(text: str) -> str:
     folder = parts.scheme == "file" and not parts.netloc and parts.path.startswith("/")
     bucket = parts.scheme == "s3" and bool(parts.hostname)
     if not (folder or bucket):
-        _refuse(text, STORE_FORM)
+        refuse(text, STORE_FORM)
     return text.rstrip("/")
 
 
@@ -209,7 +190,7 @@ def email_url(text: str) -> str:
     if parts.scheme == "file" and not parts.netloc and parts.path in {"", "/"}:
         return text
     if parts.scheme not in {"smtp", "smtp+starttls", "smtps"} or not parts.hostname:
-        _refuse(text, EMAIL_FORM)
+        refuse(text, EMAIL_FORM)
     return text
 
 
@@ -233,88 +214,20 @@ def mail(url: str) -> Mail:
 def mail_address(text: str) -> str:
     address = parseaddr(text)[1]
     if not re.fullmatch(r"[^@\s]+@[^@\s]+", address):
-        _refuse(text, "a mail address, such as Uptime <uptime@example.org>")
+        refuse(text, "a mail address, such as Uptime <uptime@example.org>")
     return text
 
 
 def hosts(text: str) -> list[str]:
-    names = _list(text)
+    names = listed(text)
     for name in names:
         if "/" in name or "://" in name or " " in name:
-            _refuse(text, "comma-separated host names without scheme and path")
+            refuse(text, "comma-separated host names without scheme and path")
     return names
 
 
-def networks(text: str) -> tuple[str, ...]:
-    parts = _list(text)
-    try:
-        AllowList.parse(",".join(parts))
-    except ValueError:
-        _refuse(text, "comma-separated networks, such as 10.0.0.0/8 or 127.0.0.1/32:8081")
-    return tuple(parts)
-
-
-def name_servers(text: str) -> tuple[NameServer, ...]:
-    try:
-        return NameServer.parse_all(text)
-    except ValueError:
-        _refuse(text, "addresses of name servers, such as 10.0.0.2 or 10.0.0.2:5353")
-
-
-def region_names(text: str) -> tuple[str, ...]:
-    names = _list(text)
-    if not all(re.fullmatch(r"[a-z][a-z0-9-]{0,31}", name) for name in names):
-        _refuse(text, "comma-separated names of lower-case letters, digits and hyphens")
-    return tuple(names)
-
-
-def is_aws_region(name: str) -> bool:
-    """By its form: AWS adds regions faster than a list of ours would follow."""
-    return re.fullmatch(r"[a-z]{2,5}(-[a-z]+){1,3}-[1-9][0-9]?", name) is not None
-
-
-def is_public_https(url: str) -> bool:
-    """Whether machines on the Internet may find it there; the port is the operator's own affair."""
-    parts = urlsplit(url)
-    try:
-        check_url(f"https://{parts.netloc.rpartition('@')[2].removesuffix(f':{parts.port}')}/")
-    except Blocked:
-        return False
-    return parts.scheme == "https"
-
-
-def engine(text: str) -> str:
-    if text not in {"celery", "lambda"}:
-        _refuse(text, "celery or lambda")
-    return text
-
-
-def topology(text: str) -> Topology:
-    if text in PRESETS:
-        return PRESETS[text]
-    numbers = re.fullmatch(r"([0-9]{1,4})\s*,\s*([0-9]{1,4})", text)
-    if numbers is None:
-        _refuse(text, TOPOLOGY_FORM)
-    checks, workers = int(numbers[1]), int(numbers[2])
-    if not 1 <= checks <= 1000 or workers > 1000:
-        _refuse(text, TOPOLOGY_FORM)
-    return Topology(checks_per_worker=checks, workers_per_triggerer=workers)
-
-
-def stack(text: str) -> str:
-    # The longest name made of it, of a function, must stay below AWS's 64 characters.
-    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9-]{0,39}", text):
-        _refuse(text, "up to 40 letters, digits and hyphens, beginning with a letter")
-    return text
-
-
-def in_flight(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= 1000:
-        _refuse(text, "a whole number from 1 to 1000")
-    return int(text)
-
-
-def _list(text: str) -> list[str]:
+def listed(text: str) -> list[str]:
+    """The parts between commas."""
     return [part.strip() for part in text.split(",") if part.strip()]
 
 
@@ -323,11 +236,12 @@ def _split(text: str, expected: str) -> SplitResult:
         parts = urlsplit(text)
         _ = parts.port  # raises for a port that is no number
     except ValueError:
-        _refuse(text, expected)
+        refuse(text, expected)
     return parts
 
 
-def _refuse(text: str, expected: str) -> NoReturn:
+def refuse(text: str, expected: str) -> NoReturn:
+    """Raises ConfigError, with the secrets in `text` masked."""
     raise ConfigError(repr(masked(text)), expected)
 
 
