@@ -11,7 +11,6 @@ import gzip
 import json
 import platform
 import re
-import subprocess
 import time
 import zipfile
 from collections.abc import Iterator
@@ -26,16 +25,14 @@ import pytest
 from django.conf import settings
 from django.contrib.auth.hashers import PBKDF2PasswordHasher
 from django.db import connection, connections
-from uv import find_uv_bin
 
 from bench.emulator import Emulator, FunctionSpec
 from checks.history.partitions import ensure_partitions
 from checks.models import IngestKey, MinuteRun, Region, Result
 from clients.models import Client, User
-from deploy.bytecode import interpreter
 from deploy.package import BuildFailed
-from deploy.target import ROOT, TARGETS
-from deploy.web import build, stage_settings, without
+from deploy.target import TARGETS
+from deploy.web import build, stage_settings
 from fanout_lambdas.sealing import new_key
 from fanout_lambdas.shared.contracts import Outcome, pack
 from fanout_lambdas.shared.signing import sign
@@ -52,34 +49,6 @@ pytestmark = [
 FUNCTION = "uptime-production"
 HOST = "uptime.example.org"
 KEY_ID, SECRET = "eu-1", "an-ingest-secret-of-the-region"
-RUNTIME = {
-    *("awslambdaric", "snapshot-restore-py", "simplejson", "boto3", "botocore", "s3transfer"),
-    *("jmespath", "python-dateutil", "urllib3", "six"),
-}
-"""What Lambda's Python runtime holds."""
-
-
-@pytest.fixture(scope="module")
-def runtime(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A Python as Lambda has it, without this project's environment."""
-    python = interpreter()
-    if python is None:
-        pytest.skip("Python 3.12, which the package is made for, is not on this machine")
-    folder = tmp_path_factory.mktemp("runtime")
-    lock = (ROOT / "requirements" / "dev.lock").read_text()
-    others = frozenset(re.findall(r"^([\w.-]+)==", lock, re.MULTILINE)) - RUNTIME
-    (folder / "runtime.lock").write_text(without(lock, others))
-    locked = ("--require-hashes", "-r", str(folder / "runtime.lock"))
-    for command in (
-        ["venv", "--python", str(python), str(folder / "venv")],
-        ["pip", "install", "--python", str(folder / "venv/bin/python"), "--no-deps", *locked],
-    ):
-        done = subprocess.run(
-            [find_uv_bin(), *command], capture_output=True, text=True, check=False
-        )
-        if done.returncode:
-            pytest.skip(f"Lambda's runtime could not be installed: {done.stderr[-500:]}")
-    return folder / "venv/bin/python"
 
 
 @pytest.fixture(scope="module")
