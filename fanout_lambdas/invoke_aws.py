@@ -24,9 +24,8 @@ from fanout_lambdas.shared.contracts import MAX_PAYLOAD_BYTES, encode
 if TYPE_CHECKING:
     from mypy_boto3_lambda import LambdaClient
 
-# Tries in mode "standard". The rate limiter of "adaptive" takes the pause before a burst into the rate it measures: of
-# 3,000 calls from 100 threads, 5 % of them refused, it made 11 a second, "standard" 330; with none refused both are
-# alike. Patience beyond these tries is the caller's (starting.py).
+# In mode "standard": with 5 % of a burst refused, the rate limiter of "adaptive" lets 11 calls a second through instead
+# of 330 (docs/decisions/0014). Patience beyond these tries is the caller's (starting.py).
 TRIES = 4
 CONNECT_S, ANSWER_S = 3, 10
 _PASSING = frozenset({408, 409, 429})  # 409: the function is being updated

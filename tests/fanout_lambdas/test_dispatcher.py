@@ -19,7 +19,7 @@ from fanout_lambdas.objectstore import (
     dispatch_key,
     snapshot_key,
 )
-from fanout_lambdas.planning import BATCHED, Topology, plan_batches
+from fanout_lambdas.planning import BATCHED, TIER_FROM_BATCHES, Topology, plan_batches
 from fanout_lambdas.shared.contracts import Batch, ContractError
 from fanout_lambdas.shared.contracts.dispatch import DispatchReport
 from tests.fanout_lambdas.minute import MINUTE, Invocations, Time, event, plan
@@ -114,6 +114,24 @@ def test_article_topologies_fire_at_once(
     assert report.triggerers == (calls if function == TRIGGERER else 0)
     assert all(payload["region"] == "local" for _, payload in invoker.calls)
     assert [name for name, _ in invoker.calls] == [function] * calls
+
+
+def test_triggerers_join_where_there_are_thousands_of_batches(store: DirectoryStore) -> None:
+    time, invoker = Time(MINUTE - 5), Invocations()
+    store.put(snapshot_key(MINUTE), plan(2 * TIER_FROM_BATCHES).to_bytes())
+    report = dispatch(
+        event(topology={**BILLED, "checks_per_worker": 2}),
+        store=store,
+        invoker=invoker,
+        clock=time.clock,
+        sleep=time.sleep,
+    )
+    assert report.batches >= TIER_FROM_BATCHES
+    assert report.invoked == report.batches
+    assert report.triggerers == len(invoker.calls) == -(-report.batches // 100)
+    assert {function for function, _ in invoker.calls} == {TRIGGERER}
+    sent = [batch["batch"] for _, payload in invoker.calls for batch in payload["batches"]]
+    assert sent == list(range(report.batches))
 
 
 def test_old_snapshot_is_used_and_its_age_told(store: DirectoryStore) -> None:
