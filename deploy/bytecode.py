@@ -23,7 +23,7 @@ def interpreter() -> Path | None:
         return Path(sys.executable)
     # pyenv keeps versions that are not switched on out of the PATH, and leaves a command there that only says so.
     pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
-    folders = [str(folder) for folder in sorted(pyenv.glob(f"versions/{VERSION}*/bin"))]
+    folders = [str(folder) for folder in sorted(pyenv.glob(f"versions/{VERSION}.*/bin"))]
     environment = os.environ | {"PATH": os.pathsep.join([*folders, os.environ.get("PATH", "")])}
     command = [find_uv_bin(), "python", "find", "--no-project", "--no-python-downloads", VERSION]
     found = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
@@ -31,8 +31,8 @@ def interpreter() -> Path | None:
 
 
 def replace_sources(folder: Path, python: Path) -> None:
-    """Every module of `folder` becomes its bytecode; raises subprocess.CalledProcessError."""
-    command = [str(python), "-m", "compileall", "-qq", "-b", "-s", str(folder), "-p", _ON_LAMBDA]
+    """Every module of `folder` becomes its bytecode; raises CalledProcessError, whose stdout names what is at fault."""
+    command = [str(python), "-m", "compileall", "-q", "-b", "-s", str(folder), "-p", _ON_LAMBDA]
     # Times of files and the order of sets would differ from build to build.
     command += ["--invalidation-mode", "unchecked-hash", str(folder)]
     environment = os.environ | {"PYTHONHASHSEED": "0"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from deploy import artefact, trial, web
@@ -21,13 +21,11 @@ class CheckFailed(Exception):
     """One step found a fault; the message names it."""
 
 
-def main() -> int:
-    steps: tuple[tuple[str, Callable[[], str]], ...] = (
-        ("templates", templates),
-        ("fan-out for arm64", fan_out),
-        ("fan-out on this machine", fan_out_here),
-        ("web application", web_application),
-    )
+Step = tuple[str, Callable[[], str]]
+
+
+def run(steps: Sequence[Step]) -> int:
+    """All of them, whatever the one before said: one run shows every fault."""
     failed = 0
     for number, (name, step) in enumerate(steps, start=1):
         print(f"{number}/{len(steps)} {name} ...", flush=True)
@@ -78,5 +76,12 @@ def _stage(architecture: str) -> Path:
     return BUILD / f"fanout-{architecture}"
 
 
+STEPS = (
+    ("templates", templates),
+    ("fan-out for arm64", fan_out),
+    ("fan-out on this machine", fan_out_here),
+    ("web application", web_application),
+)
+
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(run(STEPS))
