@@ -166,7 +166,9 @@ def test_the_web_application_may_not_touch_what_is_not_its_own() -> None:
         "${FanoutStack}-worker",
         "${WebFunction}",
     }
-    assert found["s3:DeleteObject"] == {"${Bucket.Arn}/spool/*"}
+    prefixes = {f"${{Bucket.Arn}}/{name}/*" for name in ("snapshots", "dispatches", "spool")}
+    assert found["s3:DeleteObject"] == found["s3:GetObject"] == prefixes
+    assert found["s3:PutObject"] == {"${Bucket.Arn}/snapshots/*", "${Bucket.Arn}/spool-bad/*"}
     assert found["sqs:ReceiveMessage"] == {"${FanoutStack}-dead-letters"}
     assert {action.partition(":")[0] for action in found} == {"lambda", "logs", "s3", "sqs"}
 
