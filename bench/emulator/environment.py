@@ -61,7 +61,10 @@ class _Current:
 
 
 class Environment:
-    """`ready` is called after INIT, `gone` once when the process can run nothing more."""
+    """`ready` is called after INIT and after each run, `gone` once when nothing more can run here.
+
+    `init_s` is billed to the first run, which `fresh` awaits. `failed_init`: how INIT ended, if it failed.
+    """
 
     def __init__(
         self,
@@ -74,8 +77,10 @@ class Environment:
     ) -> None:
         self.name = name
         self.idle_since = 0.0
-        self.init_error: bytes | None = None
-        self.init_s = 0.0
+        self.fresh = True
+        self.failed_init: Outcome | None = None
+        self._init_error: bytes | None = None
+        self._init_s = 0.0
         self._spec, self._house = spec, house
         self._ready, self._gone = ready, gone
         self._loop = asyncio.get_running_loop()
@@ -84,7 +89,7 @@ class Environment:
         self._waiting: Request | None = None
         self._current: _Current | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._in_init = self._initialised = self._billed_init = self._ended = False
+        self._in_init = self._initialised = self._ended = False
         self._started = time.monotonic()
         self._starting = self._loop.create_task(self._start())
 
@@ -95,10 +100,9 @@ class Environment:
     def run(
         self, call: Call, end: Callable[[Outcome], None], *, kill_after_s: float | None = None
     ) -> None:
-        """Run it now or right after INIT; `end` is called once."""
-        self._current = _Current(call, end, kill_after_s)
-        if self._waiting is not None:
-            self._deliver(self._waiting)
+        """Run it in this environment, which is ready; `end` is called once."""
+        assert self._waiting is not None
+        self._deliver(self._waiting, _Current(call, end, kill_after_s))
 
     def stop(self) -> None:
         """Kill the process; a run in it is lost."""
@@ -166,7 +170,7 @@ class Environment:
         if request.method == "GET" and path == "/invocation/next":
             self._next(request)
         elif path == "/init/error":
-            self.init_error = request.body
+            self._init_error = request.body
             request.answer(202)
         elif self._current is None or not path.startswith(
             f"/invocation/{self._current.call.request_id}/"
@@ -201,14 +205,12 @@ class Environment:
         if not self._initialised:
             self._initialised = True
             self._end_init()
-            self.init_s = time.monotonic() - self._started
+            self._init_s = time.monotonic() - self._started
             if self._house.hold is not None and self.pid is not None:
                 self._house.hold.hold(self.name, self.pid, self._spec.memory_mb)
         elif self._current is not None and self._current.outcome is not None:
             self._finish(self._current, self._current.outcome)
-        if self._current is not None:
-            self._deliver(request)
-        elif not self._ended:
+        if not self._ended:
             self._signal(signal.SIGSTOP)
             self.idle_since = time.monotonic()
             self._ready(self)
@@ -220,9 +222,8 @@ class Environment:
         else:
             self._end(*outcome)
 
-    def _deliver(self, request: Request) -> None:
-        assert self._current is not None
-        current, self._waiting = self._current, None
+    def _deliver(self, request: Request, current: _Current) -> None:
+        self._current, self._waiting = current, None
         current.begun, current.begun_at = time.monotonic(), time.time()
         self._signal(signal.SIGCONT)
         headers = {
@@ -271,39 +272,34 @@ class Environment:
         )
 
     def _fail(self, kind: str, what: str, *, timed_out: bool = False) -> None:
-        """The environment is lost, and the run in it has failed."""
-        current = self._current
-        if current is None:
-            self.init_error = self.init_error or what.encode()
-        elif self.init_error is not None:
-            self._end(self.init_error, UNHANDLED)
-        else:
-            self._end(failure(kind, current.call, what), UNHANDLED, timed_out=timed_out)
+        """The environment is lost, and with it the run in it or its INIT."""
+        if self._current is not None:
+            payload = failure(kind, what, self._current.call)
+            self._end(payload, UNHANDLED, timed_out=timed_out)
+        elif not self._initialised:
+            self.failed_init = Outcome(
+                payload=self._init_error or failure(kind, what),
+                error=UNHANDLED,
+                timed_out=timed_out,
+                begun=time.time(),
+                init_s=time.monotonic() - self._started,
+            )
         self.stop()
 
     def _end(self, payload: bytes, error: str | None, *, timed_out: bool = False) -> None:
         assert self._current is not None
         current, self._current = self._current, None
-        now = time.monotonic()
-        init_s = 0.0
-        if not self._billed_init:
-            self._billed_init = True
-            init_s = self.init_s if self._initialised else now - self._started
-        run_s = now - current.begun if current.begun else 0.0
         outcome = Outcome(
             payload=payload,
             error=error,
             timed_out=timed_out,
-            begun=current.begun_at or time.time(),
-            init_s=init_s,
-            run_s=min(run_s, self._spec.timeout_s),
+            begun=current.begun_at,
+            init_s=self._init_s if self.fresh else 0.0,
+            run_s=min(time.monotonic() - current.begun, self._spec.timeout_s),
             memory_mb=self._memory_mb(),
         )
+        self.fresh = False
         current.end(outcome)
-
-    def warmed(self) -> None:
-        """Its INIT is nobody's: it was started before anyone called."""
-        self._billed_init = True
 
     def _over_memory(self) -> bool:
         return self._house.memory_limit and self._memory_mb() > self._spec.memory_mb

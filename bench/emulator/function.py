@@ -6,7 +6,9 @@ import asyncio
 import random
 import statistics
 import time
+from collections import deque
 from collections.abc import Callable
+from functools import partial
 
 from bench.emulator.capacity import Concurrency, ScalingRate, Throttle
 from bench.emulator.environment import Environment, House
@@ -20,8 +22,16 @@ FIRST_KILL_S = 0.05
 RECENT = 100
 
 
+Ended = Callable[[Outcome], None]
+AnyEnvironment = Environment | SimulatedEnvironment
+
+
 class Function:
-    """A run takes the environment that was used last, or a new one: so those too many grow old."""
+    """A run takes the environment that was used last, so that those too many grow old.
+
+    Where all are busy a new one is started for it, and it takes whichever is ready first. What is then
+    no longer needed and not yet begun is not started: this machine is smaller than AWS.
+    """
 
     def __init__(
         self,
@@ -35,15 +45,17 @@ class Function:
     ) -> None:
         self.spec = spec
         self.account = Account(memory_mb=spec.memory_mb)
-        self.environments: set[Environment | SimulatedEnvironment] = set()
+        self.environments: set[AnyEnvironment] = set()
         self._house, self._faults, self._chance = house, faults, chance
         self._concurrency = concurrency
         self._rate = ScalingRate(limits.scale_per_10s, time.monotonic)
-        self._idle: list[Environment | SimulatedEnvironment] = []
         self._number = 0
-        self._warming: dict[Environment | SimulatedEnvironment, asyncio.Future[None]] = {}
+        self._idle: list[AnyEnvironment] = []
+        self._starting: dict[AnyEnvironment, None] = {}
+        self._warming: dict[AnyEnvironment, asyncio.Future[None]] = {}
+        self._waiting: deque[tuple[Call, Ended]] = deque()
 
-    def begin(self, call: Call, ended: Callable[[Outcome], None]) -> Throttle | None:
+    def begin(self, call: Call, ended: Ended) -> Throttle | None:
         """Begin a run, or say why not now."""
         refused = self._concurrency.take(self.spec.name)
         if refused is None and not self._idle and not self._rate.take():
@@ -52,27 +64,20 @@ class Function:
         if refused is not None:
             self.account.throttles += 1
             return refused
-        if self._idle:
-            environment = self._idle.pop()
-        else:
-            environment = self._new()
-            self.account.cold_starts += 1
         self.account.invocations += 1
-
-        def end(outcome: Outcome) -> None:
-            self._concurrency.give_back(self.spec.name)
-            self._enter(outcome)
-            ended(outcome)
-
-        environment.run(call, end, kill_after_s=self._drawn_kill())
+        self._waiting.append((call, ended))
+        if self._idle:
+            self._assign(self._idle.pop())
+        else:
+            self._start()
         return None
 
     async def warm(self, count: int) -> None:
         """Have this many idle ones. Their INIT is not billed: nobody called. Raises RuntimeError where it fails."""
         for _ in range(count - len(self._idle)):
-            environment = self._new()
+            environment = self._start()
+            environment.fresh = False
             self._warming[environment] = asyncio.get_running_loop().create_future()
-            environment.warmed()
         await asyncio.gather(*self._warming.values())
 
     def expire(self, before: float) -> None:
@@ -80,10 +85,10 @@ class Function:
         while self._idle and self._idle[0].idle_since < before:
             self._idle[0].stop()
 
-    def _new(self) -> Environment | SimulatedEnvironment:
+    def _start(self) -> AnyEnvironment:
         self._number += 1
         name = f"{self.spec.region}-{self.spec.name}-{self._number}"
-        environment: Environment | SimulatedEnvironment
+        environment: AnyEnvironment
         if self.spec.simulated_s is None:
             environment = Environment(
                 self.spec, self._house, name=name, ready=self._ready, gone=self._gone
@@ -92,22 +97,54 @@ class Function:
             environment = SimulatedEnvironment(
                 self.spec, name=name, ready=self._ready, gone=self._gone
             )
+        self._starting[environment] = None
         self.environments.add(environment)
-        self.account.peak_environments = max(self.account.peak_environments, len(self.environments))
         return environment
 
-    def _ready(self, environment: Environment | SimulatedEnvironment) -> None:
-        self._idle.append(environment)
+    def _ready(self, environment: AnyEnvironment) -> None:
+        self._starting.pop(environment, None)
         if warm := self._warming.pop(environment, None):
             warm.set_result(None)
+        ready = len(self.environments) - len(self._starting)
+        self.account.peak_environments = max(self.account.peak_environments, ready)
+        if self._waiting:
+            self._assign(environment)
+            self._drop_one_too_many()
+        else:
+            self._idle.append(environment)
 
-    def _gone(self, environment: Environment | SimulatedEnvironment) -> None:
+    def _gone(self, environment: AnyEnvironment) -> None:
         self.environments.discard(environment)
         if environment in self._idle:
             self._idle.remove(environment)
+        started = environment not in self._starting
+        self._starting.pop(environment, None)
+        failed = environment.failed_init
         if warm := self._warming.pop(environment, None):
-            said = (environment.init_error or b"stopped").decode(errors="replace")
+            said = failed.payload.decode(errors="replace") if failed else "it was stopped"
             warm.set_exception(RuntimeError(f"{self.spec.name} did not start: {said}"))
+        elif not started and failed is not None:
+            # The run that it was started for hears why.
+            self.account.cold_starts += 1
+            self._end(self._waiting.popleft()[1], failed)
+
+    def _assign(self, environment: AnyEnvironment) -> None:
+        call, ended = self._waiting.popleft()
+        self.account.cold_starts += environment.fresh
+        environment.run(call, partial(self._end, ended), kill_after_s=self._drawn_kill())
+
+    def _drop_one_too_many(self) -> None:
+        wanted = len(self._waiting) + len(self._warming)
+        if len(self._starting) > wanted:
+            for environment in reversed(self._starting):
+                if environment.pid is None and environment not in self._warming:
+                    environment.stop()
+                    return
+
+    def _end(self, ended: Ended, outcome: Outcome) -> None:
+        self._concurrency.give_back(self.spec.name)
+        self._enter(outcome)
+        ended(outcome)
 
     def _enter(self, outcome: Outcome) -> None:
         account = self.account

@@ -17,6 +17,8 @@ class FunctionLedger:
     among them. throttles: every 429, `refused` those told to a caller, the others sent an event
     back to its queue. retries: runs of an event after a failed one. billed_s: each run rounded up
     to 1 ms, INIT included (billed since August 2025). gb_s: billed_s times memory_mb / 1024.
+    peak_environments: the most that were ready at once, busy or idle. cold_starts: runs that began with
+    an INIT; environments started by `warm` have none.
     durations: seconds of each ended run without INIT; begun: their beginnings, in seconds since 1970.
     """
 

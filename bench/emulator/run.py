@@ -42,7 +42,7 @@ class Outcome:
     memory_mb: float = 0.0
 
 
-def failure(kind: str, call: Call, what: str) -> bytes:
+def failure(kind: str, what: str, call: Call | None = None) -> bytes:
     """The payload of a failure that the platform tells, not the code: a timeout, a crash."""
-    message = f"RequestId: {call.request_id} Error: {what}"
+    message = f"RequestId: {call.request_id} Error: {what}" if call else what
     return json.dumps({"errorType": kind, "errorMessage": message}).encode()

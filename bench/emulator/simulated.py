@@ -14,7 +14,7 @@ class SimulatedEnvironment:
     """Beside `Environment` in the same pool, under the same limits. It has no INIT and uses no memory."""
 
     pid = None
-    init_error = None
+    failed_init = None
 
     def __init__(
         self,
@@ -27,26 +27,26 @@ class SimulatedEnvironment:
         assert spec.simulated_s is not None
         self.name = name
         self.idle_since = 0.0
+        self.fresh = True
         self._spec, self._seconds = spec, spec.simulated_s
         self._ready, self._gone = ready, gone
         self._loop = asyncio.get_running_loop()
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.Handle = self._loop.call_soon(ready, self)
         self._ended = False
 
     def run(
         self, call: Call, end: Callable[[Outcome], None], *, kill_after_s: float | None = None
     ) -> None:
-        begun = time.time()
+        self.fresh, begun = False, time.time()
         seconds, payload, error, timed_out = self._seconds, b"null", None, False
         if kill_after_s is not None:
             seconds, error = min(seconds, kill_after_s), UNHANDLED
-            payload = failure(
-                "Runtime.ExitError", call, "Runtime exited with error: signal: killed"
-            )
+            what = "Runtime exited with error: signal: killed"
+            payload = failure("Runtime.ExitError", what, call)
         elif seconds > self._spec.timeout_s:
             seconds, error, timed_out = self._spec.timeout_s, UNHANDLED, True
             what = f"Task timed out after {seconds:.2f} seconds"
-            payload = failure("Sandbox.Timedout", call, what)
+            payload = failure("Sandbox.Timedout", what, call)
 
         def ended() -> None:
             end(
@@ -62,15 +62,11 @@ class SimulatedEnvironment:
 
         self._timer = self._loop.call_later(seconds, ended)
 
-    def warmed(self) -> None:
-        self._loop.call_soon(self._ready, self)
-
     def stop(self) -> None:
         if self._ended:
             return
         self._ended = True
-        if self._timer is not None:
-            self._timer.cancel()
+        self._timer.cancel()
         self._gone(self)
 
     def check_memory(self) -> None:

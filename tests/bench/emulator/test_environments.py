@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bench.emulator import Emulator, EmulatorError
-from tests.bench.emulator.conftest import ENDED_S, HERE, client, function, invoke
+from tests.bench.emulator.conftest import ENDED_S, HERE, client, function, invoke, start
 
 if TYPE_CHECKING:
     from mypy_boto3_lambda import LambdaClient
@@ -112,6 +112,20 @@ def test_what_a_handler_leaves_running_ends_with_its_environment(
     for pid in _running("handlers.child", emulator):
         os.kill(pid, 9)
     _until(lambda: not _alive(left))
+
+
+def test_a_waiting_run_takes_the_environment_that_is_free_first(
+    emulated: Callable[..., Emulator],
+) -> None:
+    emulator = emulated(function("sleep"))
+    lambdas = client(emulator)
+    for _ in range(30):
+        start(lambdas, "sleep", {"s": 0.02})
+    assert emulator.drain(ENDED_S)
+    ledger = emulator.ledger()["sleep"]
+    assert ledger.finished == 30
+    # One was asked for by each; those not yet begun when an older one came free were never started.
+    assert ledger.cold_starts <= ledger.peak_environments < 30
 
 
 @pytest.mark.parametrize(
