@@ -9,9 +9,9 @@ documented rules, but how fast a throttled queue drains is not documented, so th
 nothing here. Prices are applied to durations measured on this machine. CPU is that of this machine
 unless `cpu_share` holds each environment to its memory's share, and INIT is never held. Processes
 start a few at a time, and a waiting run takes the first environment that is free, so a burst makes
-fewer cold starts here than where every machine is at hand. Not emulated:
-recursion detection, the request rates of the API, layers, extensions, versions, aliases, log tails,
-SnapStart, provisioned concurrency, IAM (every signature is good).
+fewer cold starts here than where every machine is at hand. Not emulated: recursion detection, the
+request rates of the API, layers, extensions, versions, aliases, log tails, SnapStart, provisioned
+concurrency, IAM (every signature is good). Linux only.
 """
 
 from __future__ import annotations

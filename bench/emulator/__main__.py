@@ -55,6 +55,7 @@ def main(given: Sequence[str] | None = None) -> int:
                     time_scale=options.time_scale,
                     log_folder=logs.resolve(),
                     sqs_endpoint=options.sqs_endpoint,
+                    port=options.port,
                 )
             )
         except (ValueError, OSError, EmulatorError) as error:
@@ -99,6 +100,7 @@ def _options(given: Sequence[str] | None) -> argparse.Namespace:
     add("--template", type=Path, required=True, help="a SAM template")
     add("--code", type=Path, required=True, help="folder of the unpacked code of its functions")
     add("--python", type=Path, default=Path(sys.executable), help="must have awslambdaric")
+    add("--port", type=int, default=0, help="of the endpoint; 0 is any free one")
     add("--region", default="us-east-1")
     add("--stack", default="uptime", help="the stack's name")
     add("--parameter", type=_pair, action="append", default=[], metavar="NAME=VALUE")
