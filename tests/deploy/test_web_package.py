@@ -40,11 +40,7 @@ from tests.aws import REGION, aws_environment, aws_server
 from tests.checks.pipeline.fleet import at, batch, result
 from tests.making import make_check
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.django_db(transaction=True),
-    pytest.mark.xdist_group("web-package"),
-]
+pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True)]
 
 FUNCTION = "uptime-production"
 HOST = "uptime.example.org"
