@@ -176,5 +176,5 @@ def test_the_web_application_may_not_touch_what_is_not_its_own() -> None:
 def test_every_prefix_of_the_bucket_is_cleared_in_time() -> None:
     rules = HOME["Resources"]["Bucket"]["Properties"]["LifecycleConfiguration"]["Rules"]
     days = {rule["Prefix"]: rule["ExpirationInDays"] for rule in rules if "Prefix" in rule}
-    assert days == {"snapshots/": 2, "dispatches/": 2, "spool/": 30, "spool-bad/": 30}
+    assert days == {"snapshots/": 14, "dispatches/": 2, "spool/": 30, "spool-bad/": 30}
     assert any("AbortIncompleteMultipartUpload" in rule for rule in rules)
