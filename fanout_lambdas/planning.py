@@ -96,10 +96,13 @@ def plan_batches(
     ]
     # Stable: of two that start together the quick lane goes first.
     cuts.sort(key=lambda cut: _beginning(cut, topology))
-    return [
+    batches = [
         _batch(cut, minute, region, number, topology, attempt, snapshot.canaries)
         for number, cut in enumerate(cuts)
     ]
+    if topology.spread:
+        return batches
+    return [replace(batch, not_before=minute) for batch in batches]
 
 
 def plan_extra(
@@ -113,7 +116,8 @@ def plan_extra(
 ) -> list[Batch]:
     """Batches for rechecks and other slots outside the plan, numbered from `first_number`.
 
-    Batches never straddle a minute. The caller gives each call in one minute a number of its own.
+    They keep to their time in every topology, and never straddle a minute. The caller gives each call in one minute
+    a number of its own.
     """
     minutes: dict[int, list[PlannedSlot]] = {}
     for planned in sorted(slots, key=_in_time):
@@ -224,7 +228,7 @@ def _batch(
         number=number,
         attempt=attempt,
         region=region,
-        not_before=_beginning(cut, topology) if topology.spread else minute,
+        not_before=_beginning(cut, topology),
         deadline=max(planned.slot for planned, _ in cut) + ANSWER_WITHIN_S,
         paced=topology.paced,
         canaries=tuple(canaries),

@@ -279,6 +279,15 @@ def test_extra_batches_are_numbered_apart_and_never_straddle_a_minute() -> None:
     assert plan_extra(slots, region="local", first_number=100_040)[0].number == 100_040
 
 
+@pytest.mark.parametrize(
+    "topology", [DIRECT, FANOUT, BATCHED, BILLED, replace(DIRECT, billed=True)]
+)
+def test_extra_slots_keep_their_time_in_every_topology(topology: Topology) -> None:
+    slots = [PlannedSlot(MINUTE + 10 * number, number, check(number)) for number in range(1, 4)]
+    batches = plan_extra(slots, region="local", topology=topology)
+    assert [batch.not_before for batch in batches] == [MINUTE + 10, MINUTE + 20, MINUTE + 30]
+
+
 def test_lost_batch_goes_out_again_at_once() -> None:
     (lost,) = plan_batches(snapshot(check(1)), MINUTE, "local", BATCHED)
     again = renew(lost, now=MINUTE + 200)
