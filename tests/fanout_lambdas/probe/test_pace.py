@@ -101,6 +101,25 @@ def test_those_who_wait_together_learn_what_the_first_of_them_cost() -> None:
     assert asyncio.run(run()) > 9 * 0.006 / 0.5 - 0.02
 
 
+@pytest.mark.parametrize(("cost_s", "waits"), [(0.000_7, {1, 2, 3}), (0.002, {5, 6, 7})])
+def test_only_cheap_starts_share_a_timer(cost_s: float, waits: set[int]) -> None:
+    async def run() -> int:
+        loop, cpu = asyncio.get_running_loop(), Cpu()
+        pace = Pace(0.05, cpu_clock=cpu)
+        for _ in range(10 * SAMPLE):
+            cpu.used_s += cost_s
+            pace.take(0.0)
+        began = loop.time()
+        waited = 0
+        for _ in range(8):
+            before = loop.time()
+            await pace.turn(began)
+            waited += loop.time() - before > 0.005
+        return waited
+
+    assert asyncio.run(run()) in waits
+
+
 def test_turns_come_as_far_apart_as_they_should() -> None:
     async def run() -> float:
         loop = asyncio.get_running_loop()
