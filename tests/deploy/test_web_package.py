@@ -81,7 +81,7 @@ class Site:
     def request(
         self, method: str, path: str, *, body: bytes = b"", cookies: Any = (), **headers: str
     ) -> Any:
-        """An HTTP request as a function URL hands it on: payload format 2.0."""
+        """An HTTP request as the HTTP API hands it on under a domain of its own: payload format 2.0."""
         sent = {name.replace("_", "-"): value for name, value in headers.items()}
         return self.invoke(
             {
@@ -92,7 +92,7 @@ class Site:
                 "cookies": list(cookies),
                 "headers": {"host": HOST, "x-forwarded-proto": "https", **sent},
                 "requestContext": {
-                    "stage": "$default",
+                    "stage": "production",
                     "http": {"method": method, "path": path, "sourceIp": "198.51.100.7"},
                 },
                 "body": base64.b64encode(body).decode() if body else None,
