@@ -183,9 +183,7 @@ def grouped(number: int) -> str:
 @register.filter
 def why_given_up(condition: str) -> str:
     """Lambda's word for why an event became a dead letter, in plain words; a word that we do not know stays."""
-    return {"RetriesExhausted": "failed", "EventAgeExceeded": "too old"}.get(
-        condition, condition
-    )
+    return {"RetriesExhausted": "failed", "EventAgeExceeded": "too old"}.get(condition, condition)
 
 
 @register.simple_tag
