@@ -14,6 +14,8 @@ from fanout_lambdas.shared.contracts import Batch
 
 GRACE_S = 5
 """Between the last probe's own deadline and the moment at which its batch is taken for lost."""
+BILLED_GRACE_S = 15
+"""The same on Lambda, where worker and ingest may start cold and a small share of CPU spaces the probes by seconds."""
 DEFAULT_TIMEOUT_MS = 10_000
 
 
@@ -62,18 +64,24 @@ def count_results(counts: Mapping[int, RunCounts], *, region_id: int) -> None:
             )
 
 
-def outline(batches: Sequence[Batch]) -> list[list[int]]:
+def outline(batches: Sequence[Batch], *, grace_s: int = GRACE_S) -> list[list[int]]:
     """The plan as a run keeps it: [number, not_before, deadline, size, expected_by] for each batch."""
     return [
-        [batch.number, batch.not_before, batch.deadline, len(batch.probes), expected_by(batch)]
+        [
+            batch.number,
+            batch.not_before,
+            batch.deadline,
+            len(batch.probes),
+            _expected_by(batch, grace_s),
+        ]
         for batch in batches
     ]
 
 
-def expected_by(batch: Batch) -> int:
+def _expected_by(batch: Batch, grace_s: int) -> int:
     """When a batch must have reported, unless it is lost."""
     longest = max((_timeout_ms(probe) for probe in batch.probes), default=0)
-    return batch.deadline - ANSWER_WITHIN_S + -(-longest // 1000) + GRACE_S
+    return batch.deadline - ANSWER_WITHIN_S + -(-longest // 1000) + grace_s
 
 
 def _timeout_ms(probe: Mapping[str, Any]) -> int:

@@ -16,7 +16,7 @@ from django.db import connection, transaction
 
 from checks.models import MinuteRun, Region
 from checks.pipeline.plans import check_plans
-from checks.pipeline.runs import as_time, outline
+from checks.pipeline.runs import BILLED_GRACE_S, GRACE_S, as_time, outline
 from fanout_lambdas.objectstore import (
     NoSuchObject,
     ObjectStore,
@@ -127,5 +127,5 @@ def _run(snapshot: Snapshot, minute: int, region: Region, key: str) -> MinuteRun
         region=region,
         snapshot_key=key,
         planned=sum(len(batch.probes) for batch in batches),
-        batches=outline(batches),
+        batches=outline(batches, grace_s=BILLED_GRACE_S if shape.billed else GRACE_S),
     )

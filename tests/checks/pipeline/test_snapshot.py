@@ -61,6 +61,19 @@ def test_the_run_holds_the_plan_that_the_dispatcher_will_make(store: ObjectStore
     assert all(deadline - 60 + 10 + 5 == due for _, _, deadline, _, due in run.batches)
 
 
+def test_on_lambda_a_batch_is_not_taken_for_lost_because_it_started_cold(
+    store: ObjectStore, settings: Any
+) -> None:
+    settings.PROBE_ENGINE = "lambda"
+    check(timeout_ms=2_000)
+
+    take_snapshot(MINUTE, now=NOW, store=store)
+
+    ((_, not_before, deadline, _, due),) = MinuteRun.objects.get().batches
+    assert not_before == deadline - 60  # it starts at its last slot and waits for none
+    assert due == not_before + 2 + 15
+
+
 def test_a_second_call_changes_nothing(store: ObjectStore) -> None:
     check()
     take_snapshot(MINUTE, now=NOW, store=store)

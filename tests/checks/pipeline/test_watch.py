@@ -235,8 +235,9 @@ def test_a_batch_whose_slots_are_long_over_is_not_sent(store: ObjectStore, sent:
 
 @pytest.mark.parametrize("offset", range(0, 60, 6))
 def test_a_watch_that_comes_once_a_minute_finds_each_lost_batch(
-    store: ObjectStore, sent: Sent, offset: int
+    store: ObjectStore, sent: Sent, offset: int, settings: Any
 ) -> None:
+    settings.PROBE_ENGINE = "lambda"
     lost, late = check(), check(timeout_ms=30_000)
     run = prepare(store)
     dispatched(store)
