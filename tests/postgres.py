@@ -7,22 +7,36 @@ import fcntl
 import os
 import shutil
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
 from uptime.embedded.leftovers import clear_leftovers
 from uptime.embedded.postgres import PostgresServer
 
 PREFIX = "uptime-test-"
+FOLDER, DATABASE = "TEST_RUN_FOLDER", "TEST_DATABASE_URL"
 
 
-def start_for_tests() -> str:
-    """The URL of a database server for this run: TEST_DATABASE_URL, or a fresh server that nobody else uses.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """What the processes of one test run share. The folder and the server are gone after it."""
 
-    The first process of a run starts it; its workers inherit the address, and each makes a database of its own there.
-    """
-    given = os.environ.get("TEST_DATABASE_URL")
-    if given:
-        return given
+    folder: Path
+    database_url: str
+
+
+def join_run() -> Run:
+    """The first process of a run begins it; its workers find it in the environment and each makes a database there."""
+    folder, given = os.environ.get(FOLDER), os.environ.get(DATABASE)
+    if folder and given:
+        return Run(folder=Path(folder), database_url=given)
+    run = _begin(given)
+    os.environ.update({FOLDER: str(run.folder), DATABASE: run.database_url})
+    return run
+
+
+def _begin(given: str | None) -> Run:
+    """With a fresh server that nobody else uses, unless TEST_DATABASE_URL names one."""
     base = Path(tempfile.gettempdir())
     _remove_abandoned(base)
     folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=base))
@@ -40,7 +54,7 @@ def start_for_tests() -> str:
             "log_min_duration_statement": "-1",
         },
     )
-    url = os.environ["TEST_DATABASE_URL"] = server.start()
+    url = given or server.start()
     owner = os.getpid()
 
     def stop() -> None:
@@ -50,7 +64,7 @@ def start_for_tests() -> str:
         shutil.rmtree(folder, ignore_errors=True)
 
     atexit.register(stop)
-    return url
+    return Run(folder=folder, database_url=url)
 
 
 def _remove_abandoned(base: Path) -> None:

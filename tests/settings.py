@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-import atexit
 import os
-import shutil
 import tempfile
 
-from tests.postgres import start_for_tests
+from tests.postgres import join_run
 
 # The environment is read when settings load, so it is complete before Django starts.
-_state = tempfile.mkdtemp(prefix="uptime-state-")
-_owner = os.getpid()
-
-
-@atexit.register
-def _remove_state() -> None:
-    if os.getpid() == _owner:  # not in a forked child
-        shutil.rmtree(_state, ignore_errors=True)
-
+_run = join_run()
+_state = tempfile.mkdtemp(prefix="state-", dir=_run.folder)
 
 os.environ.update(
     {
-        "DATABASE_URL": start_for_tests(),
+        "DATABASE_URL": _run.database_url,
         "UPTIME_STATE_DIR": _state,
         "OBJECT_STORE_URL": f"file://{_state}/objects",
         "CELERY_BROKER_URL": "memory://",
