@@ -62,7 +62,7 @@ def test_the_whole_attempt_is_bounded(fault: Any) -> None:
         receiver.answers(fault)
         began = time.monotonic()
         outcome = post(receiver.url(), total_s=0.3)
-        assert time.monotonic() - began < 1.0
+        assert time.monotonic() - began < 3
     assert outcome == Failed(
         permanent=False, status="timeout", answer="No complete answer within 0.3 s."
     )

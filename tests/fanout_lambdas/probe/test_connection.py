@@ -101,7 +101,7 @@ def test_refused_address_gives_way_to_the_next() -> None:
         began = time.monotonic()
         flight = connect(NAMED, Fixed(free_port(), free_port(), target.port))
     assert flight.remote_address == "127.0.0.1"
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 3
 
 
 def test_silent_address_is_joined_by_the_next() -> None:
@@ -122,7 +122,7 @@ def test_silence_ends_at_the_deadline() -> None:
         began = time.monotonic()
         with pytest.raises(TimeoutError):
             connect(NAMED, Fixed(dead), timeout_s=0.3)
-    assert 0.3 <= time.monotonic() - began < 1
+    assert 0.3 <= time.monotonic() - began < 3
 
 
 def test_hung_resolver_ends_at_the_deadline_and_is_cancelled() -> None:
@@ -130,7 +130,7 @@ def test_hung_resolver_ends_at_the_deadline_and_is_cancelled() -> None:
     began = time.monotonic()
     with pytest.raises(TimeoutError):
         connect(NAMED, resolver, timeout_s=0.1)
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 3
     assert resolver.cancelled
 
 

@@ -175,5 +175,5 @@ def test_no_answer_holds_up_the_others(name: str) -> None:
     script = make()  # before the clock runs
     with lab() as place:
         result, longest = place.run(run())
-    assert result.total_us < 1_500_000
+    assert result.total_us < 3_000_000
     assert longest < HELD_S, f"{longest * 1_000:.0f} ms"

@@ -76,7 +76,7 @@ def test_the_deadline_ends_every_run(coroutine: Any) -> None:
     began = time.monotonic()
     with pytest.raises(TimeoutError):
         run(coroutine(), 0.1)
-    assert 0.1 <= time.monotonic() - began < 1
+    assert 0.1 <= time.monotonic() - began < 3
 
 
 def test_each_run_of_one_timeout_has_its_own_deadline() -> None:

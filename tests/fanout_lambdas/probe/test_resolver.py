@@ -547,7 +547,7 @@ def test_a_hung_name_server_ends_with_the_probes_timeout() -> None:
         (result,) = engine_probe(server, Guard(), f"http://{NAME}/", timeout_ms=1_000)
     assert (result.outcome, result.reason) == (Outcome.DOWN, Reason.TIMEOUT)
     assert result.message == "Timed out after 1 s while resolving the name."
-    assert 1_000_000 <= result.total_us < 1_500_000
+    assert 1_000_000 <= result.total_us < 3_000_000
 
 
 # --- the machine's own files
