@@ -26,6 +26,8 @@ class IngestLog:
         self.acknowledged: dict[tuple[int, int, str], str] = {}
         self.batches = 0
         self.unreachable = 0
+        self.away = False
+        """While set, every connection is cut, as if ingest did not run."""
         self._lock = threading.Lock()
         self._web = ""
         log = self
@@ -36,6 +38,8 @@ class IngestLog:
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
                 try:
+                    if log.away:
+                        raise ConnectionRefusedError
                     status, headers, answer = log.forward(self.path, dict(self.headers), body)
                 except (OSError, http.client.HTTPException):
                     # The worker sees what it would see without us: a connection that is cut.

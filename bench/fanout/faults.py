@@ -13,7 +13,18 @@ from bench.fanout.faults_story import OUTAGE_S, Order, Story, play
 from bench.installation import InstallationFailed
 from bench.report import Bar, Report
 
-SHOWN = ("accepted", "invocations", "finished", "errors", "throttles", "duplicates", "dead")
+SHOWN = (
+    *(
+        "accepted",
+        "refused",
+        "throttles",
+        "invocations",
+        "finished",
+        "errors",
+        "duplicates",
+        "dead",
+    ),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,8 +40,8 @@ def read_options(argv: Sequence[str] | None = None) -> Options:
     parser = argparse.ArgumentParser(
         prog="python -m bench.fanout --faults",
         description="Probes every check through the emulated functions while 5 % of the events come twice, 2 % of the "
-        f"functions are killed in the middle, workers are throttled and ingest is away for {OUTAGE_S} s. Starts and "
-        "removes all it needs.",
+        "functions are killed in the middle, 5 % of the calls are refused, workers are throttled and ingest is away "
+        f"for {OUTAGE_S} s. Starts and removes all it needs.",
     )
     parser.add_argument("--clients", type=_count, default=1_000, metavar="N", help="default 1,000")
     parser.add_argument(
@@ -39,9 +50,9 @@ def read_options(argv: Sequence[str] | None = None) -> Options:
     parser.add_argument(
         "--workers",
         type=_count,
-        default=8,
+        default=16,
         metavar="N",
-        help="that may run at once, default 8; what is more is throttled",
+        help="that may run at once, default 16; the events beyond wait and are throttled",
     )
     parser.add_argument("--seed", type=int, default=1, help="of the faults, default 1")
     parser.add_argument(

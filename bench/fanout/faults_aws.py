@@ -47,7 +47,7 @@ class Aws:
 
     def prepare(self) -> None:
         """A bucket that keeps each version, so that what was spooled can be read after it was taken in."""
-        s3 = self._s3()
+        s3 = self.s3()
         s3.create_bucket(Bucket=BUCKET)
         s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
         sqs = boto3.client(
@@ -61,12 +61,12 @@ class Aws:
 
     def keys(self, prefix: str) -> list[str]:
         """What is there now."""
-        pages = self._s3().get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix=prefix)
+        pages = self.s3().get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix=prefix)
         return [row["Key"] for page in pages for row in page.get("Contents", [])]
 
     def spooled(self) -> tuple[int, dict[tuple[int, int, str], str]]:
         """How many reports were ever spooled, and their results: (slot, check id, region) to outcome."""
-        s3 = self._s3()
+        s3 = self.s3()
         results: dict[tuple[int, int, str], str] = {}
         reports = 0
         for key, version in self._versions(s3):
@@ -84,7 +84,8 @@ class Aws:
             for row in page.get("Versions", []):
                 yield row["Key"], row["VersionId"]
 
-    def _s3(self) -> S3Client:
+    def s3(self) -> S3Client:
+        """A client of the benchmark's own."""
         client: S3Client = boto3.client(
             "s3",
             endpoint_url=self.endpoint,
