@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
 STARTED = time.monotonic()
@@ -66,9 +67,10 @@ def long_answer(event: Any, context: Any) -> str:
     return "x" * int(event["bytes"])
 
 
-def child(event: Any, context: Any) -> int:
-    """Leave a child process behind and say which."""
-    return subprocess.Popen(["sleep", "60"]).pid
+def child(event: Any, context: Any) -> None:
+    """Leave a child process behind, write down which, and end without a word."""
+    Path(event["file"]).write_text(str(subprocess.Popen(["sleep", "60"]).pid))
+    os._exit(3)
 
 
 def burn(event: Any, context: Any) -> float:

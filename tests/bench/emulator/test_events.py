@@ -10,7 +10,7 @@ import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 
-from bench.emulator import Emulator, Faults, FunctionLedger
+from bench.emulator import Emulator, Faults, FunctionLedger, FunctionSpec
 from tests.bench.emulator.conftest import ENDED_S, client, function, simulated, start
 
 FAST = 1 / 1_000
@@ -163,28 +163,41 @@ def test_some_events_are_delivered_twice(emulated: Callable[..., Emulator]) -> N
     assert ledger.finished == 50 + ledger.duplicates
 
 
-def test_some_environments_are_killed_in_the_middle(emulated: Callable[..., Emulator]) -> None:
-    emulator = emulated(
+@pytest.mark.parametrize(
+    "spec",
+    [
         function("echo", on_failure="letters"),
-        simulated("many", 0.01, retries=0, on_failure="others"),
-        faults=Faults(kills=0.3, seed=3),
-        time_scale=FAST,
-    )
+        simulated("many", 0.01, retries=0, on_failure="letters"),
+    ],
+)
+def test_some_environments_are_killed_in_the_middle(
+    emulated: Callable[..., Emulator], spec: FunctionSpec
+) -> None:
+    # This seed spares the first and hits one soon.
+    emulator = emulated(spec, faults=Faults(kills=0.3, seed=1), time_scale=FAST)
     lambdas = client(emulator)
     for number in range(12):
-        start(lambdas, "echo", number)
-    for number in range(100):
-        start(lambdas, "many", number)
+        start(lambdas, spec.name, number)
     assert emulator.drain(ENDED_S)
-    for name, events in (("echo", 12), ("many", 100)):
-        ledger = emulator.ledger()[name]
-        assert 0 < ledger.errors < ledger.invocations
-        assert ledger.finished + ledger.dead == events
-    # Real processes were killed: with less the environments would have been reused.
-    killed = emulator.ledger()["echo"]
-    assert killed.cold_starts >= killed.errors
-    letter = emulator.dead_letters("others")[0]
-    assert letter["responsePayload"]["errorMessage"].endswith("signal: killed")
+    ledger = emulator.ledger()[spec.name]
+    assert 0 < ledger.errors < ledger.invocations
+    assert ledger.finished + ledger.dead == 12
+    assert ledger.invocations == 12 + ledger.retries
+    letters = emulator.dead_letters("letters")
+    assert len(letters) == ledger.dead
+    for letter in letters:
+        assert letter["responsePayload"]["errorMessage"].endswith("signal: killed")
+
+
+def test_a_run_that_is_quicker_than_its_kill_is_lost_too(
+    emulated: Callable[..., Emulator],
+) -> None:
+    emulator = emulated(function("echo", retries=0), faults=Faults(kills=1.0))
+    for number in range(5):
+        start(client(emulator), "echo", number)
+    assert emulator.drain(ENDED_S)
+    ledger = emulator.ledger()["echo"]
+    assert (ledger.finished, ledger.errors, ledger.dead) == (0, 5, 5)
 
 
 @pytest.fixture(scope="module")

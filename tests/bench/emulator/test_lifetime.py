@@ -23,15 +23,23 @@ from uptime.embedded.places import PROJECT
 OWNER = f"""
 import sys, time
 from pathlib import Path
+import boto3
 from bench.emulator import Emulator, FunctionSpec
 
-echo = FunctionSpec(name="echo", handler="handlers.echo", memory_mb=128, timeout_s=5,
-                    root=Path({str(HERE)!r}), python=Path(sys.executable))
-with Emulator([echo]) as emulator:
-    emulator.warm("echo", 2)
+functions = [FunctionSpec(name=name, handler="handlers." + name, memory_mb=128, timeout_s=90,
+                          root=Path({str(HERE)!r}), python=Path(sys.executable))
+             for name in ("echo", "sleep")]
+with Emulator(functions) as emulator:
+    emulator.warm("echo", 1)
+    lambdas = boto3.client("lambda", endpoint_url=emulator.endpoint, region_name="us-east-1",
+                           aws_access_key_id="any", aws_secret_access_key="any")
+    lambdas.invoke(FunctionName="sleep", InvocationType="Event", Payload=b'{{"s": 80}}')
+    while not emulator.ledger()["sleep"].cold_starts:
+        time.sleep(0.02)
     print(emulator.pid, *emulator.processes(), flush=True)
     time.sleep(60)
 """
+"""One environment is idle, one in the middle of a run."""
 
 
 def lives(pid: int) -> bool:
