@@ -22,7 +22,18 @@ from fanout_lambdas.shared.slots import INTERVALS_S
 TIMES = (1, 10, 100)
 ARTICLE_PRINTED_USD = 539 + 86.40 + 181 + 0.87
 """The four amounts that the article prints, added up."""
-PARTS = ("compute", "init", "requests", "logs", "s3", "scheduler", "alarms", "egress", "total")
+PARTS = (
+    "compute",
+    "init",
+    "requests",
+    "logs",
+    "s3",
+    "scheduler",
+    "alarms",
+    "egress",
+    "ingest",
+    "total",
+)
 DATABASE, DATABASE_GB = "db.t4g.small", 50
 SECRETS = 3
 MOST_CHECKS = 100_000_000
@@ -192,18 +203,9 @@ def what_changes(options: Options) -> list[tuple[str, Row]]:
     ]
 
 
-def beside(found: Sequence[Row]) -> list[tuple[str, float]]:
+def beside() -> list[tuple[str, float]]:
     """What an installation on AWS pays elsewhere, as far as it has a list price."""
-    reports = {each.design: each.workers * each.load.regions for each in found if each.times == 1}
-    ways_in = [
-        (
-            f"reports of {design} through an HTTP API (a function URL costs nothing)",
-            workers * designs.MINUTES * HOSTS.http_api_request,
-        )
-        for design, workers in reports.items()
-    ]
     return [
-        *ways_in,
         (
             f"PostgreSQL on {DATABASE} with {DATABASE_GB} GB, one zone",
             HOSTS.database_month[DATABASE] + DATABASE_GB * HOSTS.database_gb_month,
@@ -231,9 +233,11 @@ def assumptions(options: Options) -> list[str]:
         "one; up to 100 checks, or the slots of 3 s, in a batch.",
         f"Durations: {own.source}.",
         f"INIT: {own.cold_share:.1%} of the invocations start an environment in {own.init_s:.1f} s. Logs: "
-        f"{own.log_bytes:.0f} B an invocation, kept {designs.LOG_RETENTION_DAYS} days.",
+        f"{own.log_bytes:.0f} B an invocation, {designs.ARTICLE_LOG_BYTES:.0f} B in the article's designs, kept "
+        f"{designs.LOG_RETENTION_DAYS} days.",
         f"Egress to the internet: {designs.PROBE_BYTES:,} B a probe (TLS), {designs.REPORT_BYTES:,} B a report and "
-        f"{designs.RESULT_BYTES} B a result in it. Not in here: web, database, NAT, tax.",
+        f"{designs.RESULT_BYTES} B a result in it. Ingest: each report is a request to an HTTP API.",
+        "Not in here: the functions of web, ingest and jobs, the database, NAT, tax.",
     ]
 
 
@@ -277,9 +281,9 @@ def show(options: Options, report: Report) -> None:
         ],
     )
     report.table(
-        "Beside it, at 1x; not in the totals",
+        "Beside it; not in the totals",
         ("item", "a month"),
-        [(name, _usd(amount)) for name, amount in beside(found)],
+        [(name, _usd(amount)) for name, amount in beside()],
     )
     then, now = (
         monthly_bill([article_month()], prices=prices, architecture=Architecture.X86).total

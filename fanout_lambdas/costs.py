@@ -49,6 +49,8 @@ class Usage:
     alarms: int = 0
     egress_gb: float = 0.0
     interregion_gb: float = 0.0
+    reports: float = 0.0
+    """Calls of ingest, which is in one region."""
 
     @property
     def invocations(self) -> float:
@@ -71,6 +73,8 @@ class Bill:
     scheduler: float = 0.0
     alarms: float = 0.0
     egress: float = 0.0
+    ingest: float = 0.0
+    """The way in alone, not the function behind it."""
 
     @property
     def on_lambda(self) -> float:
@@ -107,7 +111,8 @@ def monthly_bill(
     for usage in regions:
         bill += _region(usage, prices, architecture, free)
         free = _left(free, usage, prices)
-    return bill
+    reports = sum(usage.reports for usage in regions)
+    return bill + Bill(ingest=tiered(reports, prices.http_api))
 
 
 def compute_usd(gb_s: float, *, prices: PriceList, architecture: Architecture) -> float:

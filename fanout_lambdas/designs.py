@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from fanout_lambdas.costs import FunctionUse, Usage
-from fanout_lambdas.durations import ARTICLE_INVOKE_S, LAMBDA_MB_A_CORE, Durations
+from fanout_lambdas.durations import ARTICLE_INVOKE_S, Durations, core_of
 from fanout_lambdas.planning import (
     BATCH_SPAN_S,
     BATCHED,
@@ -25,6 +25,8 @@ MINUTES = MONTH_S // MINUTE_S
 ARTICLE_LOOP_MB, ARTICLE_LOOP_S = 3_008, 60.0
 ARTICLE_TRIGGERER_MB, ARTICLE_TRIGGERER_S, ARTICLE_FAN = 256, 10.0, 100
 ARTICLE_WORKER_MB, ARTICLE_WORKER_OWN_S = 128, 0.1
+ARTICLE_LOG_BYTES = 550.0
+"""START, END and REPORT of an invocation; its sum leaves them out, its bill did not."""
 
 BEFORE_MINUTE_S = 30.0
 """A schedule fires anywhere in its minute and prepares the next, so the dispatcher waits half a minute on average."""
@@ -35,9 +37,10 @@ OBJECTS_A_MINUTE = (4, 4)
 OBJECTS_A_REGION = (2, 2)
 """A dispatch report put and one listing; the snapshot and the report got."""
 SPOOLED_SHARE = 0.001
-JOBS_A_MONTH = MINUTES * 6 + MINUTES // 10 + MINUTES // 15 + MINUTES // 60
-"""The schedule of the web function: six jobs each minute, one each 10 minutes, quarter of an hour and hour."""
-ALARMS = 6
+JOBS_A_MONTH = MINUTES * 7 + MINUTES // 10 + MINUTES // 15 + MINUTES // 60
+"""The schedule of the web function: seven jobs each minute, one each 10 minutes, quarter of an hour and hour. Counted
+as EventBridge Scheduler's, though the rules that Zappa makes cost nothing."""
+ALARMS = 7
 LOG_RETENTION_DAYS = 14
 PROBE_BYTES = 1_200
 """A TLS probe: 764 bytes counted at a relay, the rest packets' headers and the name; half of it without TLS."""
@@ -137,6 +140,7 @@ def usage_of(
         alarms=ALARMS,
         egress_gb=egress_gb(probes=probes, reports=reports),
         interregion_gb=0.0 if home else snapshot_gb * MINUTES,
+        reports=reports,
     )
 
 
@@ -169,7 +173,7 @@ def _direct(load: Load, durations: Durations) -> tuple[float, list[FunctionUse]]
     started = min(load.a_minute, ARTICLE_LOOP_S / ARTICLE_INVOKE_S)
     loop_s = started * ARTICLE_INVOKE_S
     return started, [
-        _use("dispatcher", ARTICLE_LOOP_MB, loop_s, 1, durations),
+        _articles("dispatcher", ARTICLE_LOOP_MB, loop_s, 1, durations),
         _one_url_workers(started, load, durations),
     ]
 
@@ -181,8 +185,8 @@ def _fanout(load: Load, durations: Durations) -> tuple[float, list[FunctionUse]]
     started = min(load.a_minute, reached * ARTICLE_FAN)
     main_s = max(ARTICLE_TRIGGERER_S, reached * ARTICLE_INVOKE_S)
     return started, [
-        _use("dispatcher", ARTICLE_TRIGGERER_MB, main_s, 1, durations),
-        _use("triggerer", ARTICLE_TRIGGERER_MB, ARTICLE_TRIGGERER_S, reached, durations),
+        _articles("dispatcher", ARTICLE_TRIGGERER_MB, main_s, 1, durations),
+        _articles("triggerer", ARTICLE_TRIGGERER_MB, ARTICLE_TRIGGERER_S, reached, durations),
         _one_url_workers(started, load, durations),
     ]
 
@@ -202,15 +206,12 @@ def _batched(load: Load, durations: Durations) -> tuple[float, list[FunctionUse]
         _use("worker, slow lane", memory, slow_s, slow / per_slow, durations),
     ]
     batches = sum(use.invocations for use in workers) / MINUTES
-    core = min(1.0, durations.dispatcher_mb / LAMBDA_MB_A_CORE)
     waits = BEFORE_MINUTE_S + MINUTE_S
     functions = [_use("dispatcher", durations.dispatcher_mb, waits, 1, durations), *workers]
     if batches >= TIER_FROM_BATCHES:
         fan = TIERED.workers_per_triggerer
-        fan_s = fan * durations.invoke_cpu_s / core
-        functions.append(
-            _use("triggerer", durations.dispatcher_mb, fan_s, batches / fan, durations)
-        )
+        fan_s = fan * durations.invoke_cpu_s / core_of(durations.triggerer_mb)
+        functions.append(_use("triggerer", durations.triggerer_mb, fan_s, batches / fan, durations))
     return load.a_minute, functions
 
 
@@ -220,7 +221,16 @@ def _size(a_minute: float, span_s: int) -> int:
 
 
 def _one_url_workers(started: float, load: Load, durations: Durations) -> FunctionUse:
-    return _use("worker", ARTICLE_WORKER_MB, load.mean_s + ARTICLE_WORKER_OWN_S, started, durations)
+    return _articles(
+        "worker", ARTICLE_WORKER_MB, load.mean_s + ARTICLE_WORKER_OWN_S, started, durations
+    )
+
+
+def _articles(
+    name: str, memory_mb: int, seconds: float, a_minute: float, durations: Durations
+) -> FunctionUse:
+    used = _use(name, memory_mb, seconds, a_minute, durations)
+    return replace(used, log_bytes=ARTICLE_LOG_BYTES)
 
 
 def _use(

@@ -23,6 +23,7 @@ class Durations:
     worker_mb: int
     """Of `batched`; a worker with one check has the article's."""
     dispatcher_mb: int
+    triggerer_mb: int
     check_cpu_s: float
     """To start one probe, read its answer and report it."""
     worker_cpu_s: float
@@ -38,7 +39,7 @@ class Durations:
     cold_share: float
     """Of the invocations, those that find no warm environment."""
     log_bytes: float
-    """START, END and REPORT as CloudWatch counts them."""
+    """Of an invocation without trouble: the template's SystemLogLevel WARN leaves START and REPORT out."""
 
     def worker_s(self, checks: int, *, latency_s: float, memory_mb: int) -> float:
         """A worker that starts `checks` probes at once, as fast as its CPU allows, and waits for all answers."""
@@ -47,14 +48,15 @@ class Durations:
 
     def start_s(self, memory_mb: int) -> float:
         """From one probe's start to the next one's."""
-        return self.check_cpu_s / (_core(memory_mb) * PROBES_SHARE)
+        return self.check_cpu_s / (core_of(memory_mb) * PROBES_SHARE)
 
     def own_s(self, memory_mb: int) -> float:
         """What an invocation takes beside starting its probes and waiting for them."""
-        return (self.worker_cpu_s + self.check_cpu_s) / _core(memory_mb) + self.worker_wait_s
+        return (self.worker_cpu_s + self.check_cpu_s) / core_of(memory_mb) + self.worker_wait_s
 
 
-def _core(memory_mb: int) -> float:
+def core_of(memory_mb: int) -> float:
+    """The share of a processor that goes with a memory size."""
     return min(1.0, memory_mb / LAMBDA_MB_A_CORE)
 
 
@@ -62,6 +64,7 @@ MEASURED = Durations(
     source="preliminary: bench.probe and bench.accuracy, 2026-11-23",
     worker_mb=256,
     dispatcher_mb=128,
+    triggerer_mb=256,
     check_cpu_s=0.0016,
     worker_cpu_s=0.012,
     worker_wait_s=0.05,
@@ -69,5 +72,5 @@ MEASURED = Durations(
     invoke_cpu_s=0.0015,
     init_s=0.4,
     cold_share=0.01,
-    log_bytes=550,
+    log_bytes=0.0,
 )

@@ -82,6 +82,8 @@ class PriceList:
     egress_gb: Tiers
     """To the internet."""
     interregion_gb: float
+    http_api: Tiers
+    """A request to an HTTP API of API Gateway, of 512 KB at most."""
     free: FreeTier = FreeTier()
 
     def billed_s(self, seconds: float) -> float:
@@ -122,6 +124,7 @@ TODAY = PriceList(
     # usage.ai and wring.co, 2026.
     egress_gb=((10e3, 0.09), (50e3, 0.085), (150e3, 0.07), (math.inf, 0.05)),
     interregion_gb=0.02,
+    http_api=((300e6, 1.00e-6), (math.inf, 0.90e-6)),  # apigatewaycost.com and go-cloud.io, 2026
     # aws.amazon.com/lambda/pricing, aws.amazon.com/cloudwatch/pricing; egress as above.
     free=FreeTier(
         gb_s=400_000,
@@ -151,14 +154,14 @@ ARTICLE = PriceList(
     alarm_month=0.0,
     egress_gb=flat(0.0),
     interregion_gb=0.0,
+    http_api=flat(0.0),
 )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostPrices:
-    """What stands beside the fan-out: the way in, the database, secrets. For the whole bill."""
+    """What stands beside the fan-out: the database, secrets. For the whole bill."""
 
-    http_api_request: float
     secret_month: float
     database_month: Mapping[str, float]
     """One instance class of RDS for PostgreSQL in one zone; twice that in two."""
@@ -168,7 +171,6 @@ class HostPrices:
 
 
 HOSTS = HostPrices(
-    http_api_request=1.00e-6,  # apigatewaycost.com; a function URL costs nothing
     secret_month=0.40,  # unverified; a parameter of SSM's standard tier costs nothing
     # infratally.com, 2026: $0.032 and $0.065 an hour.
     database_month={

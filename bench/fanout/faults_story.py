@@ -8,6 +8,7 @@ down what was acknowledged.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import time
@@ -115,10 +116,7 @@ def play(order: Order, *, say: Say) -> Story:
 def _functions(order: Order, running: Rig, cloud: Aws, log: IngestLog, port: int) -> Emulator:
     """The template's functions as this installation would deploy them."""
     installation = running.installation
-    secrets = dict(
-        line.split("=", 1)
-        for line in installation.manage("manage.py", "ingest_key", "add", REGION).splitlines()
-    ) | {"UPTIME_SEALING_KEYS": ""}
+    secrets = json.loads(installation.manage("manage.py", "region_parameters", REGION))
     environment = function_environment(
         secrets,
         ingest_url=log.address + INGEST_PATH,

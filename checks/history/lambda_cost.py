@@ -138,6 +138,7 @@ def _growing(question: Question, region: RegionTime, factor: float) -> Usage:
         functions=(worker,),
         log_retention_days=LOG_RETENTION_DAYS,
         egress_gb=egress_gb(probes=region.results * factor, reports=invocations),
+        reports=invocations,
     )
 
 
@@ -172,7 +173,7 @@ def _rates(
     gb_usd = part.egress / sum(usage.egress_gb for usage in growing)
     return _Rates(
         gb_s=(part.compute + part.init) / (seconds * memory_gb),
-        invocation=(part.requests + part.logs) / invocations
+        invocation=(part.requests + part.logs + part.ingest) / invocations
         + egress_gb(probes=0, reports=1) * gb_usd,
         probe=egress_gb(probes=1, reports=0) * gb_usd,
         memory_gb=memory_gb,

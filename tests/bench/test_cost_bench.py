@@ -11,7 +11,7 @@ import pytest
 from uptime.embedded.places import PROJECT
 
 PARTS = {
-    *("compute", "init", "requests", "logs", "s3", "scheduler", "alarms", "egress"),
+    *("compute", "init", "requests", "logs", "s3", "scheduler", "alarms", "egress", "ingest"),
     *("lambda", "total"),
 }
 

@@ -82,6 +82,7 @@ def test_every_part_of_the_bill() -> None:
         alarms=3,
         egress_gb=10_100.0,
         interregion_gb=50.0,
+        reports=2_000_000,
     )
     bill = monthly_bill([usage], prices=TODAY, architecture=ARM)
     assert bill.compute == pytest.approx(1e6 * 0.0000133334)
@@ -92,11 +93,17 @@ def test_every_part_of_the_bill() -> None:
     assert bill.scheduler == pytest.approx(0.50)
     assert bill.alarms == pytest.approx(0.30)
     assert bill.egress == pytest.approx(900 + 100 * 0.085 + 50 * 0.02)
+    assert bill.ingest == pytest.approx(2.0)
     assert bill.total == pytest.approx(bill.on_lambda + sum(_beside(bill.to_json())), abs=0.01)
 
 
 def _beside(bill: dict[str, float]) -> list[float]:
-    return [bill[name] for name in ("logs", "s3", "scheduler", "alarms", "egress")]
+    return [bill[name] for name in ("logs", "s3", "scheduler", "alarms", "egress", "ingest")]
+
+
+def test_all_regions_report_to_one_ingest() -> None:
+    bill = monthly_bill([Usage(reports=200e6)] * 2, prices=TODAY, architecture=ARM)
+    assert bill.total == bill.ingest == pytest.approx(300 + 100 * 0.90)
 
 
 def test_the_free_tier_is_given_once_for_all_regions() -> None:
