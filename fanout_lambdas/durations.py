@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 LAMBDA_MB_A_CORE = 1769
 """AWS: "At 1,769 MB, a function has the equivalent of one vCPU"; below, its share falls in proportion."""
-PROBES_SHARE = 0.6
-"""Of its CPU a worker gives this much to starting probes (`fanout_lambdas.probe.pace`)."""
+MOST_OF_A_CORE = 0.75
+"""A worker gives no more than this to starting probes (`fanout_lambdas.probe.pace`); less than that it uses whole."""
 ARTICLE_INVOKE_S = 60 / 1_049
 """The article's loop: 1,049 workers in 60 seconds."""
 
@@ -48,7 +48,7 @@ class Durations:
 
     def start_s(self, memory_mb: int) -> float:
         """From one probe's start to the next one's."""
-        return self.check_cpu_s / (core_of(memory_mb) * PROBES_SHARE)
+        return self.check_cpu_s / min(MOST_OF_A_CORE, core_of(memory_mb))
 
     def own_s(self, memory_mb: int) -> float:
         """What an invocation takes beside starting its probes and waiting for them."""
@@ -61,15 +61,16 @@ def core_of(memory_mb: int) -> float:
 
 
 MEASURED = Durations(
-    source="preliminary: bench.probe and bench.accuracy, 2026-11-23",
+    source="bench.fanout and bench.accuracy --memory 256, 2026-11-23 (decision 0012), half of the checks over TLS; the "
+    "share of cold starts is assumed",
     worker_mb=256,
     dispatcher_mb=128,
     triggerer_mb=256,
-    check_cpu_s=0.0016,
-    worker_cpu_s=0.012,
+    check_cpu_s=0.0020,
+    worker_cpu_s=0.015,
     worker_wait_s=0.05,
     last_answer=1.5,
-    invoke_cpu_s=0.0015,
+    invoke_cpu_s=0.0020,
     init_s=0.4,
     cold_share=0.01,
     log_bytes=0.0,
