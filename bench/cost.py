@@ -235,8 +235,8 @@ def assumptions(options: Options) -> list[str]:
         f"INIT: {own.cold_share:.1%} of the invocations start an environment in {own.init_s:.1f} s. Logs: "
         f"{own.log_bytes:.0f} B an invocation, {designs.ARTICLE_LOG_BYTES:.0f} B in the article's designs, kept "
         f"{designs.LOG_RETENTION_DAYS} days.",
-        f"Egress to the internet: {designs.PROBE_BYTES:,} B a probe (as if all spoke TLS), {designs.REPORT_BYTES:,} B a "
-        f"report and {designs.RESULT_BYTES} B a result in it. Ingest: each report is a request to an HTTP API.",
+        f"Egress to the internet: {designs.PROBE_BYTES:,} B a probe (as if all spoke TLS), {designs.REPORT_BYTES:,} B "
+        f"a report and {designs.RESULT_BYTES} B a result in it. Ingest: each report is a request to an HTTP API.",
         "Not in here: the functions of web, ingest and jobs, the database, NAT, tax.",
     ]
 
