@@ -200,6 +200,8 @@ def test_every_plan_holds_its_promises(
         lanes = {probe["check_id"] in slow for probe in batch.probes}
         slots = [probe["slot"] for probe in batch.probes]
         assert len(lanes) == 1
+        # Probed together, two slots of one check would tell of one moment only.
+        assert len({probe["check_id"] for probe in batch.probes}) == len(batch.probes)
         assert len(batch.probes) <= checks_per_worker
         assert max(slots) - min(slots) < (
             SLOW_SPAN_S if billed and lanes == {True} else BATCH_SPAN_S
@@ -235,6 +237,16 @@ def test_slow_checks_ride_alone_together() -> None:
     batches = plan_batches(plan, MINUTE, "local", BATCHED)
     for batch in batches:
         assert len({probe["check_id"] % 10 == 0 for probe in batch.probes}) == 1
+
+
+def test_no_slot_of_a_frequent_slow_check_waits_for_its_next_one() -> None:
+    plan = snapshot(*(check(number, 10, slow=True) for number in range(1, 51)))
+    started: dict[int, list[int]] = {}
+    for batch in plan_batches(plan, MINUTE, "local", BILLED):
+        for probe in batch.probes:
+            assert 0 <= batch.not_before - probe["slot"] < 10
+            started.setdefault(probe["check_id"], []).append(batch.not_before)
+    assert all(len(set(times)) == 6 for times in started.values())
 
 
 def test_plan_is_a_pure_function() -> None:
