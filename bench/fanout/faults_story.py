@@ -208,13 +208,14 @@ class _Play:
             accounted = all(
                 account.minute(minute, slots).unaccounted == 0 for minute, slots in planned.items()
             )
-            runs = [_run(connection, minute) for minute in planned]
+            # Read together, because letters go on coming: one of these minutes may grow old until now.
+            self._story.dead_letters = self._letters(planned)
+            self._story.runs = runs = [_run(connection, minute) for minute in planned]
             if (
                 accounted
                 and not any(run["open"] for run in runs)
                 and not self._cloud.keys(SPOOL)
-                and sum(run["dead_letters"] for run in runs) == self._letters(planned)
-                and self._emulator.drain(0.1)
+                and sum(run["dead_letters"] for run in runs) == self._story.dead_letters
             ):
                 return
 
@@ -223,14 +224,12 @@ class _Play:
     ) -> None:
         story, log = self._story, self._log
         story.minutes = [account.minute(minute, slots) for minute, slots in planned.items()]
-        story.runs = [_run(connection, minute) for minute in planned]
         story.acknowledged, story.lost = len(log.acknowledged), log.lost(connection)
         story.spooled_reports, spooled = self._cloud.spooled()
         story.spooled = len(spooled)
         story.lost_from_spool = lost_of(spooled, connection)
         story.left_in_spool = len(self._cloud.keys(SPOOL))
         story.moved_aside = len(self._cloud.keys(MOVED_ASIDE))
-        story.dead_letters = self._letters(planned)
 
     def _letters(self, minutes: Container[int]) -> int:
         """Invocations of these minutes that came to nothing; an event that came twice is one of them."""
