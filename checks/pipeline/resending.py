@@ -48,11 +48,12 @@ def resend_lost_batches(*, now: datetime, store: ObjectStore, invoker: Invoker) 
     resent = 0
     open_runs = MinuteRun.objects.filter(closed_at=None, minute__lte=now).exclude(snapshot_key="")
     for run in open_runs.select_related("region").order_by("-minute", "region_id"):
-        if not (numbers := _claim(run, now)):
+        if not lost_batches(run, now):
             continue
         minute = int(run.minute.timestamp())
+        # Before the claim: what was claimed is not looked at again, even if the store was away.
         snapshot = load_snapshot(minute, store=store)
-        if snapshot is None:
+        if snapshot is None or not (numbers := _claim(run, now)):
             continue
         batches = plan_batches(snapshot, minute, run.region.code, topology())
         lost = [
@@ -64,8 +65,6 @@ def resend_lost_batches(*, now: datetime, store: ObjectStore, invoker: Invoker) 
 
 def _claim(run: MinuteRun, now: datetime) -> set[int]:
     """The lost batches of a run that are ours to send; being listed in the run is the claim."""
-    if not lost_batches(run, now):
-        return set()
     with transaction.atomic():
         held = (
             MinuteRun.objects.select_for_update(skip_locked=True)

@@ -48,10 +48,11 @@ class WatchReport:
 
 def watch(*, now: datetime, store: ObjectStore, invoker: Invoker) -> WatchReport:
     """Everything that silence asks for: every ten seconds, or once a minute, some things then later."""
+    # What needs the database alone comes first: the object store may be away.
     gap_minutes = open_gap_runs(now=now)
-    closed = tuple(close_runs(now=now, store=store))
     extras_missed = close_lost_extras(now=now)
     silent = mark_silent(now=now)
+    closed = tuple(close_runs(now=now, store=store))
     # Last: a region that does not answer takes all the time it is given.
     resent = resend_lost_batches(now=now, store=store, invoker=invoker)
     return WatchReport(

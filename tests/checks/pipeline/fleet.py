@@ -79,7 +79,12 @@ def stored(
 
 
 def batch(
-    results: Iterable[Result], *, number: int = 0, attempt: int = 1, region: str = "local"
+    results: Iterable[Result],
+    *,
+    number: int = 0,
+    attempt: int = 1,
+    region: str = "local",
+    started: int = MINUTE,
 ) -> ParsedBatch:
     found = tuple(results)
     return ParsedBatch(
@@ -89,7 +94,7 @@ def batch(
             attempt=attempt,
             region=region,
             results=found,
-            worker=WorkerFigures(started_ms=MINUTE * 1000, duration_ms=900, lag_p99_us=2_000),
+            worker=WorkerFigures(started_ms=started * 1000, duration_ms=900, lag_p99_us=2_000),
         ),
         indexes=tuple(range(len(found))),
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
@@ -16,7 +16,7 @@ from checks.pipeline.snapshot import take_snapshot
 from checks.pipeline.watch import watch
 from checks.regions import ensure_region
 from fanout_lambdas.invoke import Invoked, InvokeError
-from fanout_lambdas.objectstore import ObjectStore, dispatch_key, trigger_key
+from fanout_lambdas.objectstore import ObjectStore, StoreUnavailable, dispatch_key, trigger_key
 from fanout_lambdas.planning import BATCHED, plan_batches
 from fanout_lambdas.shared.contracts import Batch, Outcome
 from fanout_lambdas.shared.contracts.dispatch import DispatchReport, TriggerReport
@@ -40,6 +40,13 @@ class Sent:
         assert function == "worker"
         self.batches.append(Batch.from_json(dict(payload)))
         return Invoked()
+
+
+class StoreAway:
+    def _refuse(self, *_: object) -> NoReturn:
+        raise StoreUnavailable("S3 does not answer")
+
+    put = get = list = delete = _refuse
 
 
 @pytest.fixture(autouse=True)
@@ -365,6 +372,33 @@ def test_a_recheck_that_does_not_come_back_is_closed_as_missed(
     row = Result.objects.across_clients().get(check_id=one.pk)
     assert OUTCOME_OF[row.outcome] is Outcome.MISSED
     assert row.extra
+
+
+def test_without_an_object_store_lost_rechecks_are_closed(store: ObjectStore, sent: Sent) -> None:
+    one = check()
+    prepare(store)
+    ExtraSlot.objects.create(
+        client=one.client,
+        subject=one,
+        region=local_region(),
+        slot=at(MINUTE),
+        why=ExtraSlot.Why.RECHECK,
+        dispatched_at=at(MINUTE - 5),
+    )
+
+    with pytest.raises(StoreUnavailable):
+        watch(now=at(OVER), store=StoreAway(), invoker=sent)
+
+    assert ExtraSlot.objects.across_clients().get().closed_at == at(OVER)
+
+
+def test_lost_batches_wait_for_an_object_store_that_is_away(store: ObjectStore, sent: Sent) -> None:
+    one = check()
+    prepare(store)
+    with pytest.raises(StoreUnavailable):
+        watch(now=at(slot_of(one) + 20), store=StoreAway(), invoker=sent)
+
+    assert watch(now=at(slot_of(one) + 30), store=store, invoker=sent).resent == 1
 
 
 def test_a_slot_that_nobody_sent_out_waits_for_a_job_that_comes_once_a_minute(
