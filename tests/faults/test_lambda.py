@@ -53,7 +53,7 @@ from tests.checks.pipeline.fleet import client
 from tests.targets import answer, replies, serve
 from uptime.embedded.places import PROJECT
 
-pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True)]
+pytestmark = [pytest.mark.slow(seconds=26), pytest.mark.django_db(transaction=True)]
 
 CHECKS, CHECKS_PER_WORKER, WORKERS = 300, 10, 4
 LEAD_S, SPREAD_S, OUTAGE_S = 3, 6, 10.0
