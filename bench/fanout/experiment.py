@@ -37,7 +37,7 @@ class Experiment:
     """`parameters` of the template. `limit_s`: the dispatcher's and triggerers' limit where it is not
     the template's. `simulated_s`: workers are no processes and take so long. `invoke_latency_s`: of each
     Invoke, beside what it takes here. `ahead_s`: the dispatcher starts that long before the minute.
-    `held`: each environment has the CPU of its memory."""
+    `grid_s`: it begins at a multiple of this. `held`: each environment has the CPU of its memory."""
 
     topology: str
     how: str
@@ -47,6 +47,7 @@ class Experiment:
     ahead_s: float
     minute_s: float
     warm: Mapping[str, int]
+    grid_s: int = 1
     limit_s: float | None = None
     simulated_s: float | None = None
     invoke_latency_s: float = 0.0
@@ -81,8 +82,10 @@ def run(
         for function, count in experiment.warm.items():
             emulator.warm(name(function), count)
 
-        def start(some: Sequence[Watched], topology: Topology, ahead_s: float) -> int:
-            minute = int(time.time() + ahead_s) + 1
+        def start(
+            some: Sequence[Watched], topology: Topology, ahead_s: float, grid_s: int = 1
+        ) -> int:
+            minute = (int(time.time() + ahead_s) // grid_s + 1) * grid_s
             document = snapshot(some, minute=minute, addresses=addresses)
             open_store(place.store_url).put(snapshot_key(minute), document.to_bytes())
             while time.time() < minute - ahead_s:
@@ -107,7 +110,7 @@ def run(
         wait(minute + GRACE_S)
         before = emulator.ledger()
         receiver.received = received = Received()
-        minute = start(checks, experiment.preset, experiment.ahead_s)
+        minute = start(checks, experiment.preset, experiment.ahead_s, experiment.grid_s)
         wait(minute + experiment.minute_s + GRACE_S, before[name(WORKER)].invocations)
         ledger = {each: since(before[each], after) for each, after in emulator.ledger().items()}
     report = dispatch_report(place, minute)

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from bench.fanout.spending import Spent, longer, loop, many, usd_month
+from bench.fanout.spending import Spent, alike, longer, many, usd_month
 from fanout_lambdas.durations import LAMBDA_MB_A_CORE, MEASURED
 from fanout_lambdas.invoke import DISPATCHER, TRIGGERER, WORKER
-from fanout_lambdas.planning import TIER_FROM_BATCHES, TIERED
+from fanout_lambdas.planning import FANOUT, TIER_FROM_BATCHES, TIERED
 from fanout_lambdas.prices import ARTICLE, TODAY
 
 
@@ -62,9 +62,16 @@ class Row:
         }
 
 
-def computed(row: Row, times: int) -> Row:
-    """`times` as many checks, from the measured minute: what grows with them, and what a loop can start at most."""
-    grown = {"direct": _direct, "fanout": _fanout, "batched": _batched}[row.topology](row, times)
+def computed(row: Row, times: int, *, loop: Row) -> Row:
+    """`times` as many checks, from the measured minute: what grows with them, and what a loop can start at most.
+    `loop`: the measured minute of the article's one loop."""
+    match row.topology:
+        case "direct":
+            grown = _direct(row, times)
+        case "fanout":
+            grown = _fanout(row, times, loop)
+        case _:
+            grown = _batched(row, times)
     return replace(
         grown,
         slots=row.slots * times,
@@ -93,20 +100,25 @@ def _direct(row: Row, times: int) -> Row:
     )
 
 
-def _fanout(row: Row, times: int) -> Row:
-    """The main function's loop starts triggerers, and no more than it can within its limit."""
+def _fanout(row: Row, times: int, loop: Row) -> Row:
+    """The main function's loop starts triggerers, and no more than a loop can within its limit."""
     runs = {part.function: part for part in row.parts}
-    main, triggerer = runs[DISPATCHER], runs[TRIGGERER]
-    a_start = main.seconds[0] / triggerer.runs
-    most = min(triggerer.runs * times, row.notes["limit_s"] / a_start)
-    factor = most / triggerer.runs
+    triggerers = runs[TRIGGERER].runs
+    a_start_s = loop.seconds_to_start / loop.started
+    most = min(triggerers * times, _a_loop(loop, times))
+    factor = most / triggerers
+    parts = _grown(row.parts, {WORKER: factor, TRIGGERER: factor}, {})
+    main_s = most * a_start_s
+    parts = tuple(
+        replace(part, seconds=(main_s,)) if part.function == DISPATCHER else part for part in parts
+    )
     started = min(row.started * factor, row.slots * times)
     return replace(
         row,
         started=round(started),
         finished=round(started),
-        seconds_to_start=row.seconds_to_start + (most - triggerer.runs) * a_start,
-        parts=_grown(row.parts, {WORKER: factor, TRIGGERER: factor}, {DISPATCHER: factor}),
+        seconds_to_start=main_s + FANOUT.workers_per_triggerer * a_start_s,
+        parts=parts,
     )
 
 
@@ -121,7 +133,7 @@ def _batched(row: Row, times: int) -> Row:
         waits = row.seconds_to_start * fan / batches
         parts = (
             *parts,
-            loop(TRIGGERER, memory_mb=memory_mb, runs=batches / fan, seconds=cpu_s + waits),
+            alike(TRIGGERER, memory_mb=memory_mb, runs=batches / fan, seconds=cpu_s + waits),
         )
     return replace(row, started=row.started * times, finished=row.finished * times, parts=parts)
 

@@ -102,6 +102,6 @@ def longer(part: Spent, times: float) -> Spent:
     )
 
 
-def loop(name: str, *, memory_mb: int, runs: float, seconds: float) -> Spent:
+def alike(name: str, *, memory_mb: int, runs: float, seconds: float) -> Spent:
     """Runs that all take the same; a part of a run is none."""
     return Spent(function=name, memory_mb=memory_mb, seconds=(seconds,), times=math.ceil(runs))

@@ -96,6 +96,8 @@ def batched(scale: Scale, *, held: bool) -> Experiment:
         threads=DEFAULT_INVOKE_THREADS,
         ahead_s=BEFORE_MINUTE_S * scale.part,
         minute_s=scale.minute_s,
+        # Batches are cut in windows of the clock's minute.
+        grid_s=int(scale.minute_s),
         warm={DISPATCHER: 1, WORKER: scale.warm_workers},
         held=held,
     )
