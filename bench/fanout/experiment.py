@@ -140,6 +140,7 @@ def _row(
         "invoke_ms": _invoke_ms(report),
         "worker_s_p50": round(median(worker.durations), 3) if worker.durations else 0.0,
         "cold_starts": worker.cold_starts,
+        "worker_peak_mb": round(worker.max_memory_mb),
         "peak_workers": worker.peak_environments,
     }
     if not simulated:

@@ -123,8 +123,13 @@ def _fanout(row: Row, times: int, loop: Row) -> Row:
 
 
 def _batched(row: Row, times: int) -> Row:
-    """One dispatcher as long as it can start all in their seconds, then triggerers as well."""
-    parts = _grown(row.parts, {WORKER: times}, {})
+    """One dispatcher, with the memory that a larger snapshot needs, and triggerers for thousands of workers."""
+    parts = tuple(
+        replace(part, memory_mb=max(part.memory_mb, _dispatcher_mb(row.slots * times)))
+        if part.function == DISPATCHER
+        else part
+        for part in _grown(row.parts, {WORKER: times}, {})
+    )
     batches = sum(part.runs for part in parts if part.function == WORKER)
     if batches >= TIER_FROM_BATCHES:
         fan, memory_mb = TIERED.workers_per_triggerer, int(row.notes["triggerer_mb"])
@@ -143,6 +148,11 @@ def _a_loop(row: Row, times: int) -> float:
     if row.started < row.slots:
         return row.started
     return min(row.slots * times, row.started * row.notes["limit_s"] / row.seconds_to_start)
+
+
+def _dispatcher_mb(checks: int) -> int:
+    """The next power of two over what was measured: 75 MB at 10,000 checks, 232 at 100,000."""
+    return 1 << int(58 + 0.00175 * checks).bit_length()
 
 
 def _grown(
