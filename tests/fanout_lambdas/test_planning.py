@@ -221,8 +221,10 @@ def test_every_plan_holds_its_promises(
     assert [b.to_json() for b in again] == [b.to_json() for b in batches]
 
 
-def test_where_it_is_billed_what_lasts_alike_shares_a_batch() -> None:
-    plan = snapshot(*(check(number, expected_ms=number % 100) for number in range(1, 6_001)))
+def test_where_it_is_billed_what_lasts_long_shares_a_batch() -> None:
+    plan = snapshot(
+        *(check(number, expected_ms=2_000 + number % 100 * 10) for number in range(1, 6_001))
+    )
     batches = plan_batches(plan, MINUTE, "local", BILLED)
     expected = [[probe["check_id"] % 100 for probe in batch.probes] for batch in batches]
     for row in expected:
@@ -230,6 +232,32 @@ def test_where_it_is_billed_what_lasts_alike_shares_a_batch() -> None:
         assert row[0] - row[-1] <= 40
     # Three seconds hold 300 checks: three batches, or a fourth for a few more.
     assert len(batches) <= 80
+
+
+def test_where_it_is_billed_each_batch_begins_with_long_and_ends_with_short_answers() -> None:
+    plan = snapshot(*(check(number, expected_ms=number % 800 + 1) for number in range(1, 6_001)))
+    batches = plan_batches(plan, MINUTE, "local", BILLED)
+    for batch in batches:
+        expected = [probe["check_id"] % 800 for probe in batch.probes]
+        assert expected == sorted(expected, reverse=True)
+        assert expected[0] > 700
+        assert expected[-1] < 100
+    assert len(batches) <= 80
+
+
+def test_few_long_answers_hold_up_one_batch_that_the_shortest_fill_up() -> None:
+    plan = snapshot(
+        *(check(n, expected_ms=5_000 if n % 100 == 7 else n % 100 * 10) for n in range(1, 12_001))
+    )
+    batches = plan_batches(plan, MINUTE, "local", BILLED)
+    long = [sum(probe["check_id"] % 100 == 7 for probe in batch.probes) for batch in batches]
+    assert sum(long) == 120
+    assert sum(map(bool, long)) == 20  # one for each three seconds
+    assert all(
+        len(batch.probes) == 100 for batch, among in zip(batches, long, strict=True) if among
+    )
+    slots = [(probe["check_id"], probe["slot"]) for batch in batches for probe in batch.probes]
+    assert len(set(slots)) == len(slots) == 12_000
 
 
 def test_slow_checks_ride_alone_together() -> None:
