@@ -43,6 +43,10 @@ def evaluate(fresh: Sequence[FreshResult], *, now: datetime) -> EvaluateReport:
         one = loaded.get(result.check_id)
         if one is None:  # deleted since it was probed
             continue
+        if result.resent_after_s >= one.policy.interval_s:
+            # It tells of a moment that is the next slot's own. Else the slots of a lost minute, all probed again at
+            # once, would pass for failures in a row.
+            continue
         decision = observe(
             one.belief,
             Observation(region=result.region_id, slot=result.slot, outcome=result.outcome),

@@ -29,5 +29,7 @@ class FreshResult:
     document: Mapping[str, Any] = field(default_factory=dict)
     """The evidence document as stored: remote_address, http_version, hops, certificate, assertions, evidence;
     empty for a result that is plainly up."""
+    resent_after_s: int = 0
+    """How long after its slot a lost batch was probed once more; 0 for a batch that was not lost."""
     extra: bool = False
     """A recheck or first probe, outside the regular schedule."""

@@ -171,6 +171,7 @@ def _fresh(result: Result, client_id: int, region: Region, batch: ResultBatch) -
         total_us=result.total_us,
         certificate_not_after=certificate.not_after if certificate else None,
         document={} if result.outcome is Outcome.UP else _document(result),
+        resent_after_s=batch.worker.started_ms // 1000 - result.slot if batch.attempt > 1 else 0,
         extra=_is_extra(batch),
     )
 

@@ -48,6 +48,8 @@ def resend_lost_batches(*, now: datetime, store: ObjectStore, invoker: Invoker) 
     resent = 0
     open_runs = MinuteRun.objects.filter(closed_at=None, minute__lte=now).exclude(snapshot_key="")
     for run in open_runs.select_related("region").order_by("-minute", "region_id"):
+        if time.monotonic() > until:
+            break
         if not lost_batches(run, now):
             continue
         minute = int(run.minute.timestamp())

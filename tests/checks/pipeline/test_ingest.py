@@ -184,6 +184,22 @@ def test_a_marker_does_not_replace_anything(region: Region) -> None:
     assert OUTCOME_OF[Result.objects.across_clients().get().outcome] is Outcome.UP
 
 
+@pytest.mark.parametrize(("late_s", "believed"), [(9, "down"), (10, "up")])
+def test_a_lost_slot_probed_when_the_next_was_due_is_stored_and_moves_nothing(
+    region: Region, run: MinuteRun, late_s: int, believed: str
+) -> None:
+    one = check(interval_s=10, timeout_ms=5_000, down_after=1)
+    slot = slot_of(one)
+    ingest_batch(batch([result(one, slot - 10)]), region=region, now=at(slot - 9))
+
+    again = batch([result(one, outcome=Outcome.DOWN)], attempt=2, started=slot + late_s)
+    report = ingest_batch(again, region=region, now=at(slot + late_s + 1))
+
+    assert report.accepted == 1
+    one.refresh_from_db()
+    assert one.state == believed
+
+
 def test_rechecks_are_counted_apart_and_close_their_extra_slot(
     region: Region, run: MinuteRun
 ) -> None:

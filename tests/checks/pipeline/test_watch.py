@@ -10,6 +10,7 @@ import pytest
 from checks.history.partitions import ensure_partitions
 from checks.models import BatchReport, Check, ExtraSlot, MinuteRun, RegionState, Result
 from checks.models.result import OUTCOME_OF
+from checks.pipeline import resending
 from checks.pipeline.ingest import ingest_batch
 from checks.pipeline.rechecks import send_due
 from checks.pipeline.snapshot import take_snapshot
@@ -397,6 +398,18 @@ def test_lost_batches_wait_for_an_object_store_that_is_away(store: ObjectStore, 
     prepare(store)
     with pytest.raises(StoreUnavailable):
         watch(now=at(slot_of(one) + 20), store=StoreAway(), invoker=sent)
+
+    assert watch(now=at(slot_of(one) + 30), store=store, invoker=sent).resent == 1
+
+
+def test_lost_batches_for_which_no_time_is_left_wait_for_the_next_call(
+    store: ObjectStore, sent: Sent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = check()
+    prepare(store)
+    with monkeypatch.context() as patched:
+        patched.setattr(resending, "SEND_FOR_S", -1.0)
+        watch(now=at(slot_of(one) + 20), store=store, invoker=sent)
 
     assert watch(now=at(slot_of(one) + 30), store=store, invoker=sent).resent == 1
 
