@@ -96,6 +96,16 @@ def test_a_minute_that_failed_is_not_run_again_but_told(
     assert FANOUT["Globals"]["Function"]["Runtime"] == f"python{VERSION}"
 
 
+def test_each_function_names_its_artefact_itself() -> None:
+    """`aws cloudformation package` does not look into Globals: it would upload the template's folder instead."""
+    functions = [
+        each["Properties"]
+        for each in FANOUT["Resources"].values()
+        if each["Type"] == "AWS::Serverless::Function"
+    ]
+    assert [each.get("CodeUri") for each in functions] == ["../build/fanout.zip"] * 3
+
+
 def test_concurrency_can_be_left_to_the_account() -> None:
     """A new account may have ten environments in all, and can reserve none."""
     given = {f"{name}Concurrency": "" for name in ("Dispatcher", "Triggerer", "Worker")}
