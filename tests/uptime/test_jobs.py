@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
@@ -20,6 +21,7 @@ from checks.history.partitions import ensure_partitions
 from checks.models import MinuteRun, PingHealth
 from checks.pipeline.snapshot import take_snapshot
 from checks.regions import ensure_local_region, ensure_region
+from fanout_lambdas.invoke import InvokeError
 from fanout_lambdas.objectstore import ObjectStore
 from fanout_lambdas.shared.slots import minute_of
 from tests.aws import REGION as AWS_REGION
@@ -94,6 +96,30 @@ def test_a_tick_dispatches_each_minute_once(sent: list[Mapping[str, Any]]) -> No
     assert minute_of(int(time.time())) in minutes
     assert {payload["region"] for payload in sent} == {"local"}
     assert MinuteRun.objects.count() == len(minutes)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_region_that_does_not_answer_holds_up_no_other(
+    monkeypatch: pytest.MonkeyPatch, store: ObjectStore
+) -> None:
+    dispatched = threading.Event()
+
+    class MarsHangs:
+        def invoke(self, function: str, payload: Mapping[str, Any]) -> None:
+            if payload["region"] == "mars":
+                assert dispatched.wait(5), "the other region waits for this one"
+                raise InvokeError("mars does not answer", permanent=False)
+            dispatched.set()
+
+    monkeypatch.setattr(jobs, "invoker", MarsHangs)
+    monkeypatch.setattr(jobs, "store", lambda: store)
+    ensure_region("mars")
+    ensure_local_region()
+    check()
+
+    jobs.tick({"source": "aws.events"}, None)
+
+    assert dispatched.is_set()
 
 
 @pytest.mark.django_db(transaction=True)
