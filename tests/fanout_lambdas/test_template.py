@@ -14,6 +14,8 @@ from deploy.check import TEMPLATES, templates
 from deploy.target import ROOT, VERSION
 from fanout_lambdas.config import DispatcherConfig, WorkerConfig
 from fanout_lambdas.sealing import new_key
+from fanout_lambdas.shared.slots import MINUTE_S
+from fanout_lambdas.starting import REPORT_S
 
 FANOUT, HOME = (load(str(ROOT / name)) for name in TEMPLATES)
 # What CloudFormation takes from Secrets Manager.
@@ -93,6 +95,8 @@ def test_a_minute_that_failed_is_not_run_again_but_told(
         assert spec.on_failure == "stage-dead-letters"
     # Started up to a minute ahead, the dispatcher waits for its minute's end.
     assert functions["stage-dispatcher"].timeout_s >= 130
+    # Started with a minute's first batch, a triggerer waits for its last one, and stops before its own end to report.
+    assert functions["stage-triggerer"].timeout_s >= MINUTE_S + REPORT_S
     assert FANOUT["Globals"]["Function"]["Runtime"] == f"python{VERSION}"
 
 
