@@ -44,7 +44,7 @@ def count_dead_letters(queues: Mapping[str, DeadLetters]) -> LetterReport:
         try:
             for _ in range(MOST_TURNS):
                 letters = queue.receive(AT_ONCE)
-                new = _count(letters) if letters else 0
+                new = _count(region, letters) if letters else 0
                 counted, repeated = counted + new, repeated + len(letters) - new
                 queue.delete(letters)
                 if len(letters) < AT_ONCE:
@@ -55,8 +55,11 @@ def count_dead_letters(queues: Mapping[str, DeadLetters]) -> LetterReport:
     return LetterReport(counted=counted, repeated=repeated, away=tuple(away))
 
 
-def _count(letters: Sequence[DeadLetter]) -> int:
-    """Write down the letters that nobody wrote down yet, and add them to their runs; how many that were."""
+def _count(code: str, letters: Sequence[DeadLetter]) -> int:
+    """Write down the letters that nobody wrote down yet, and add them to their runs; how many that were.
+
+    A region's workers may write to its queue: what they say of another region does not count.
+    """
     found = {letter.request_id: letter for letter in letters}
     with transaction.atomic():
         with connection.cursor() as cursor:
@@ -65,25 +68,27 @@ def _count(letters: Sequence[DeadLetter]) -> int:
         known = CountedLetter.objects.filter(request_id__in=found)
         for request_id in known.values_list("request_id", flat=True):
             del found[request_id]
-        regions = dict(Region.objects.values_list("code", "id"))
+        region = Region.objects.filter(code=code).first()
         rows = [
             CountedLetter(
                 request_id=letter.request_id,
                 minute=as_time(letter.minute),
-                region_id=regions[letter.region],
+                region=region,
                 function=letter.function,
                 condition=letter.condition,
                 invocations=letter.invocations,
                 batches=list(letter.batches),
             )
             for letter in found.values()
-            if letter.region in regions
+            if region is not None and letter.region == code
         ]
         CountedLetter.objects.bulk_create(rows)
         _add_to_runs(rows)
     for letter in found.values():
-        if letter.region not in regions:
-            logger.error("a dead letter is of region %r, which is none of ours", letter.region)
+        if region is None or letter.region != code:
+            logger.error(
+                "a dead letter in %s is of region %r and does not count", code, letter.region
+            )
     return len(rows)
 
 

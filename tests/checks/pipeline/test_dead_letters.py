@@ -105,6 +105,17 @@ def test_a_letter_that_comes_again_is_deleted_and_not_counted(db: None) -> None:
     assert queue.letters == []
 
 
+def test_a_regions_queue_tells_of_that_region_alone(db: None) -> None:
+    """Who can write to the queue of one region must not raise alarms in another."""
+    run = run_of()
+    queue = Queue(letter(1))
+
+    report = count_dead_letters({"mars": queue})
+
+    assert (report.counted, dead(run)) == (0, 0)
+    assert queue.letters == []
+
+
 def test_what_dies_before_the_commit_counts_nothing(db: None) -> None:
     full = 2**31 - 1  # one more, and the database refuses the row
     run = run_of(dead_letters=full)
