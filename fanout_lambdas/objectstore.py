@@ -24,6 +24,13 @@ class NoSuchObject(KeyError):
     """No object has this key."""
 
 
+class ObjectTooLarge(Exception):
+    """The object has more bytes than the reader takes; it was not read."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__(f"it has {size:,} bytes")
+
+
 class StoreUnavailable(Exception):
     """The store itself failed; the message says how. Trying again later may help."""
 
@@ -33,11 +40,11 @@ class ObjectStore(Protocol):
 
     def put(self, key: str, data: bytes) -> None: ...
 
-    def get(self, key: str) -> bytes:
-        """Raises NoSuchObject."""
+    def get(self, key: str, *, most: int | None = None) -> bytes:
+        """Raises NoSuchObject, and ObjectTooLarge beyond `most` bytes."""
 
     def list(self, prefix: str) -> list[str]:
-        """All keys that begin with `prefix`, sorted."""
+        """All keys that begin with `prefix`, sorted; names that are no keys (`check_key`) are passed over."""
 
     def delete(self, key: str) -> None:
         """Deleting what is not there is no error."""
@@ -70,9 +77,13 @@ class DirectoryStore:
                 partial.unlink(missing_ok=True)
             raise StoreUnavailable(f"{key} could not be written: {error}") from error
 
-    def get(self, key: str) -> bytes:
+    def get(self, key: str, *, most: int | None = None) -> bytes:
+        path = self._path(key)
         try:
-            return self._path(key).read_bytes()
+            size = path.stat().st_size
+            if most is not None and size > most:
+                raise ObjectTooLarge(size)
+            return path.read_bytes()
         except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
             raise NoSuchObject(key) from None
         except OSError as error:
@@ -99,9 +110,13 @@ class DirectoryStore:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
+def is_key(key: str) -> bool:
+    return all(part and not part.startswith(".") and "\0" not in part for part in key.split("/"))
+
+
 def check_key(key: str) -> None:
     """Raises ValueError."""
-    if any(not part or part.startswith(".") or "\0" in part for part in key.split("/")):
+    if not is_key(key):
         raise ValueError(f"{key!r} is not a key: parts are not empty and begin without a dot")
 
 

@@ -15,7 +15,13 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from fanout_lambdas.objectstore import NoSuchObject, StoreUnavailable, check_key
+from fanout_lambdas.objectstore import (
+    NoSuchObject,
+    ObjectTooLarge,
+    StoreUnavailable,
+    check_key,
+    is_key,
+)
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -39,13 +45,16 @@ class S3Store:
         with _errors(f"{key} could not be written"):
             self._client.put_object(Bucket=self._bucket, Key=self._prefix + key, Body=data)
 
-    def get(self, key: str) -> bytes:
+    def get(self, key: str, *, most: int | None = None) -> bytes:
         check_key(key)
         with _errors(f"{key} could not be read"):
             try:
                 answer = self._client.get_object(Bucket=self._bucket, Key=self._prefix + key)
             except self._client.exceptions.NoSuchKey:
                 raise NoSuchObject(key) from None
+            if most is not None and answer["ContentLength"] > most:
+                answer["Body"].close()  # what is left of it is not fetched
+                raise ObjectTooLarge(answer["ContentLength"])
             return answer["Body"].read()
 
     def list(self, prefix: str) -> list[str]:
@@ -56,8 +65,8 @@ class S3Store:
             )
             for page in pages:
                 keys += [row["Key"].removeprefix(self._prefix) for row in page.get("Contents", [])]
-        # A folder made in the console is an empty object whose name ends with a slash.
-        return sorted(key for key in keys if not key.endswith("/"))
+        # S3 allows any name: a folder made in the console ends with a slash, and others may write here too.
+        return sorted(filter(is_key, keys))
 
     def delete(self, key: str) -> None:
         check_key(key)

@@ -10,8 +10,8 @@ from django.db import InterfaceError, OperationalError
 
 from checks.models import IngestKey
 from checks.pipeline.ingest import WrongRegion, ingest_batch
-from fanout_lambdas.objectstore import SPOOL, NoSuchObject, ObjectStore
-from fanout_lambdas.shared.contracts import ContractError, Spooled, unpack
+from fanout_lambdas.objectstore import SPOOL, NoSuchObject, ObjectStore, ObjectTooLarge
+from fanout_lambdas.shared.contracts import MAX_WIRE_BYTES, ContractError, Spooled, unpack
 from fanout_lambdas.shared.contracts.parsed_batch import parse_result_batch
 from fanout_lambdas.shared.signing import SignatureError, key_id_of, verify
 
@@ -19,6 +19,9 @@ logger = logging.getLogger(__name__)
 
 BAD = "spool-bad/"
 MOST_AT_ONCE = 500
+MOST_BYTES = 2 * MAX_WIRE_BYTES
+"""Of a spooled report: base64 makes four bytes of three. Whoever has a worker's rights may lay anything here."""
+LONGEST_NAME = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,8 +40,13 @@ def drain_spool(*, store: ObjectStore, now: datetime) -> DrainReport:
     taken = bad = accepted = 0
     for key in keys[:MOST_AT_ONCE]:
         try:
-            data = store.get(key)
+            data = store.get(key, most=MOST_BYTES)
         except NoSuchObject:  # somebody else took it
+            continue
+        except ObjectTooLarge as error:
+            logger.error("%s is deleted: %s, and no report has as many", key, error)
+            store.delete(key)
+            bad += 1
             continue
         try:
             accepted += _take(data, now)
@@ -48,7 +56,8 @@ def drain_spool(*, store: ObjectStore, now: datetime) -> DrainReport:
             # One report that cannot be taken must not hold up those behind it.
             known = isinstance(error, (ContractError, SignatureError, WrongRegion, LookupError))
             logger.error("%s is moved aside: %s", key, error, exc_info=not known)
-            store.put(BAD + key.removeprefix(SPOOL), data)
+            # The end of a name is what tells it from others, and the new one must not outgrow what S3 allows.
+            store.put(BAD + key.removeprefix(SPOOL)[-LONGEST_NAME:].lstrip("./"), data)
             bad += 1
         else:
             taken += 1

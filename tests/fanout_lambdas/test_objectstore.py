@@ -13,6 +13,7 @@ from fanout_lambdas.objectstore import (
     DirectoryStore,
     NoSuchObject,
     ObjectStore,
+    ObjectTooLarge,
     StoreUnavailable,
     dispatch_key,
     newest_snapshot_minute,
@@ -81,6 +82,13 @@ def test_bytes_come_back_as_they_were(store: ObjectStore) -> None:
     store.put("empty", b"")
     assert store.get("spool/20261123T0446-eu-west-1-3-1-ab.json") == data
     assert store.get("empty") == b""
+
+
+def test_a_reader_says_how_much_it_takes(store: ObjectStore) -> None:
+    store.put("a", b"12345")
+    assert store.get("a", most=5) == b"12345"
+    with pytest.raises(ObjectTooLarge, match="it has 5 bytes"):
+        store.get("a", most=4)
 
 
 def test_files_are_their_owners_alone(directory: DirectoryStore, tmp_path: Path) -> None:

@@ -44,7 +44,7 @@ class Sent:
 
 
 class StoreAway:
-    def _refuse(self, *_: object) -> NoReturn:
+    def _refuse(self, *_: object, **__: object) -> NoReturn:
         raise StoreUnavailable("S3 does not answer")
 
     put = get = list = delete = _refuse
