@@ -2,7 +2,8 @@
 
 Locking protocol, for everybody who changes what is believed: lock the check's `region_state` rows first (here,
 ordered by check and region), touch `checks_check` and incidents only after that. Rows are made when they are missing,
-so there is always something to lock.
+so there is always something to lock; and while one is missing none is locked, or who makes it would wait for another
+maker with locks in hand that this other one needs.
 """
 
 from __future__ import annotations
@@ -18,15 +19,20 @@ from checks.pipeline.fresh import FreshResult
 from checks.state import Belief, OpenIncident, Policy, RegionState, State
 from fanout_lambdas.shared.slots import phase
 
-LOCK = """
+_LACKING = """
+select from checks_check c cross join lateral unnest(c.regions) r(region)
+where c.id = any(%(ids)s) and c.deleted_at is null and not exists (
+  select from region_state s where s.check_id = c.id and s.region = r.region)
+"""
+LOCK = f"""
 select check_id, region, memory from region_state
-where check_id = any(%s) order by check_id, region for update
+where check_id = any(%(ids)s) and not exists ({_LACKING}) order by check_id, region for update
 """
 MAKE_MISSING = """
 insert into region_state (check_id, region, client_id, memory)
 select c.id, r.region, c.client_id, '{}'
 from checks_check c cross join lateral unnest(c.regions) r(region)
-where c.id = any(%s) order by 1, 2
+where c.id = any(%(ids)s) order by 1, 2
 on conflict do nothing
 """
 READ = """
@@ -35,7 +41,7 @@ select c.id, c.client_id, c.interval_s, c.regions, c.rotate, c.down_after, c.up_
        extract(epoch from i.started_at)::bigint, extract(epoch from i.opened_at)::bigint
 from checks_check c
 left join checks_incident i on i.subject_id = c.id and i.resolved_at is null
-where c.id = any(%s) and c.deleted_at is null
+where c.id = any(%(ids)s) and c.deleted_at is null
 """
 WRITE_REGIONS = """
 update region_state s set
@@ -72,18 +78,17 @@ class Loaded:
 
 def load_beliefs(check_ids: Iterable[int]) -> dict[int, Loaded]:
     """The beliefs of these checks, locked until the transaction ends; deleted and unknown checks are left out."""
-    ids = sorted(set(check_ids))
+    ids = {"ids": sorted(set(check_ids))}
     with connection.cursor() as cursor:
-        cursor.execute(LOCK, [ids])
+        cursor.execute(LOCK, ids)
         rows = cursor.fetchall()
-        cursor.execute(READ, [ids])
+        cursor.execute(READ, ids)
         checks = cursor.fetchall()
-        present = {(check_id, region) for check_id, region, _ in rows}
-        if any((check[0], region) not in present for check in checks for region in check[3]):
-            cursor.execute(MAKE_MISSING, [ids])
-            cursor.execute(LOCK, [ids])
+        while not rows and any(check[3] for check in checks):
+            cursor.execute(MAKE_MISSING, ids)
+            cursor.execute(LOCK, ids)
             rows = cursor.fetchall()
-            cursor.execute(READ, [ids])
+            cursor.execute(READ, ids)
             checks = cursor.fetchall()
     regions: dict[int, dict[int | str, RegionState]] = {}
     for check_id, region, memory in rows:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import random
+import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 
 from checks.history.partitions import ensure_partitions
 from checks.models import Check, DeadLetter, Event, Incident, MinuteRun, Region, RegionState, Result
+from checks.pipeline.beliefs import load_beliefs
 from checks.pipeline.dead_letters import LetterReport, count_dead_letters
 from checks.pipeline.ingest import IngestReport, ingest_batch
 from checks.pipeline.snapshot import take_snapshot
@@ -52,6 +55,29 @@ def at_once(calls: list[Callable[[], Any]]) -> list[Any]:
 def region() -> Region:
     ensure_partitions(now=at(MINUTE), days_ahead=1)
     return ensure_local_region()
+
+
+def test_who_makes_a_missing_row_holds_no_other(region: Region) -> None:
+    new, known = check(), check()
+    with transaction.atomic():
+        load_beliefs([known.id])
+    made, asked = threading.Event(), threading.Event()
+
+    def first() -> None:
+        with transaction.atomic():
+            load_beliefs([new.id])
+            made.set()
+            assert asked.wait(10)
+            time.sleep(0.2)  # the second waits for the new row by now
+            load_beliefs([known.id])
+
+    def second() -> None:
+        assert made.wait(10)
+        with transaction.atomic():
+            asked.set()
+            assert set(load_beliefs([new.id, known.id])) == {new.id, known.id}
+
+    at_once([first, second])
 
 
 def shuffled(parsed: ParsedBatch, seed: int) -> ParsedBatch:
