@@ -147,13 +147,20 @@ def read_environment(environ: Mapping[str, str]) -> Environment:
         name_servers=read("PROBE_RESOLVER", probe_forms.name_servers, ()),
         problems=tuple(problems),
     )
-    return replace(environment, problems=(*problems, *_unfit_for_lambda(environment)))
+    unfit = _unfit_for_lambda(environment) if environment.probe_engine == "lambda" else {}
+    if environ.get("AWS_LAMBDA_FUNCTION_NAME"):
+        unfit |= _unfit_in_a_function(environment, embedded=url == embedded_url)
+    told = {problem.variable for problem in problems}
+    problems += [
+        Problem(variable=variable, got=repr(forms.masked(value)), expected=expected)
+        for variable, (value, expected) in unfit.items()
+        if variable not in told
+    ]
+    return replace(environment, problems=tuple(problems))
 
 
-def _unfit_for_lambda(environment: Environment) -> list[Problem]:
-    """What is well formed, but cannot work with probes on AWS."""
-    if environment.probe_engine != "lambda":
-        return []
+def _unfit_for_lambda(environment: Environment) -> dict[str, tuple[str, str]]:
+    """What is well formed, but cannot work with probes on AWS: by variable its value and the form expected."""
     unfit: dict[str, tuple[str, str]] = {}
     if not all(probe_forms.is_aws_region(name) for name in environment.regions):
         unfit["UPTIME_REGIONS"] = (
@@ -171,12 +178,23 @@ def _unfit_for_lambda(environment: Environment) -> list[Problem]:
             "a public https:// address, such as https://uptime.example.org/ingest/v1/results, "
             "because PROBE_ENGINE is lambda and workers on AWS report there",
         )
-    told = {problem.variable for problem in environment.problems}
-    return [
-        Problem(variable=variable, got=repr(forms.masked(value)), expected=expected)
-        for variable, (value, expected) in unfit.items()
-        if variable not in told
-    ]
+    return unfit
+
+
+def _unfit_in_a_function(environment: Environment, *, embedded: bool) -> dict[str, tuple[str, str]]:
+    """What a function on Lambda cannot have, as nothing that it writes outlives it: likewise."""
+    unfit: dict[str, tuple[str, str]] = {}
+    if embedded:
+        unfit["DATABASE_URL"] = (
+            "",
+            "postgres://user:password@host:5432/name, because a function has no database of its own",
+        )
+    if environment.email_url.startswith("file:"):
+        unfit["EMAIL_URL"] = (
+            environment.email_url,
+            "smtp+starttls://user:password@host:587, because a function's files are lost with its mail",
+        )
+    return unfit
 
 
 def _secrets(

@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 import pytest
+from cryptography.fernet import Fernet
 
 from fanout_lambdas.planning import BATCHED, DIRECT, FANOUT, Topology
 from uptime.env import Environment, read_environment
@@ -115,6 +116,19 @@ def test_what_cannot_work_on_lambda_is_told(
     assert "because PROBE_ENGINE is lambda" in problem.expected
     # The same value serves machines of one's own.
     assert read(tmp_path, **{variable: value}).problems == ()
+
+
+def test_a_function_needs_a_database_and_a_mail_server(tmp_path: Path) -> None:
+    function = {**ON_LAMBDA, "AWS_LAMBDA_FUNCTION_NAME": "uptime-production"}
+    given = {
+        "DATABASE_URL": "postgres://uptime:geheim@db.example.org:5432/uptime",
+        "EMAIL_URL": "smtp+starttls://user:geheim@mail.example.org:587",
+        "SECRET_KEY": "s" * 40,
+        "UPTIME_ENCRYPTION_KEYS": Fernet.generate_key().decode(),
+    }
+    assert read(tmp_path, **function, **given).problems == ()
+    problems = read(tmp_path, **function).problems
+    assert [problem.variable for problem in problems] == ["DATABASE_URL", "EMAIL_URL"]
 
 
 def test_one_wrong_value_is_told_once(tmp_path: Path) -> None:
