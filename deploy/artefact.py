@@ -105,8 +105,18 @@ def _zip(stage: Path, path: Path) -> int:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m deploy.artefact", description=__doc__)
-    parser.add_argument("--architecture", choices=sorted(TARGETS), default="arm64")
-    parser.add_argument("--out", type=Path, default=BUILD / "fanout.zip")
+    parser.add_argument(
+        "--architecture",
+        choices=sorted(TARGETS),
+        default="arm64",
+        help="of the functions, as the template's parameter Architecture says; default: arm64",
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=BUILD / "fanout.zip",
+        help="where the template looks for it: build/fanout.zip, the default",
+    )
     options = parser.parse_args(arguments)
     target = TARGETS[options.architecture]
     print(f"Building the fan-out for {target.architecture} and Python {VERSION}", flush=True)

@@ -18,7 +18,7 @@ LEAD_S = 2.0  # a paced batch leaves this much before its first slot, and its wo
 TRIES = 3
 RETRY_PAUSE_S = 0.2
 REPORT_S = (
-    2.0  # before a function's timeout: what it needs to report instead of being killed in silence
+    2.0  # before a function's timeout: its time to report, instead of being killed in silence
 )
 
 
