@@ -1,7 +1,7 @@
 """Corrects the requests that Zappa makes of events, before anything of ours looks at them.
 
 Zappa takes the caller's address from X-Forwarded-For, to which callers may add what they like; the event itself says
-where the connection came from. Facts: "Payload format version 2.0" in AWS's developer guide for function URLs.
+where the connection came from. Facts: "Payload format version 2.0" in AWS's developer guide for HTTP APIs.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from uptime.bodies import Environ, WSGIApplication
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LambdaRequests:
-    """A WSGI application behind a function URL or an HTTP API, which both speak HTTPS alone."""
+    """A WSGI application behind an HTTP API, which speaks HTTPS alone."""
 
     application: WSGIApplication
 
