@@ -104,7 +104,7 @@ def test_every_slot_is_probed_and_every_refusal_counted(
     run_minute(cloud, attempt=3, shape=(5, 0), workers=3)
     ledger = cloud.emulator.ledger()
     assert cloud.refused() > 0
-    assert ledger["stage-worker"].peak_environments <= 2
+    assert ledger["stage-worker"].throttles > 0
     assert {name: each.errors for name, each in ledger.items()} == dict.fromkeys(ledger, 0)
 
 
