@@ -19,6 +19,7 @@ from checks.pipeline.incidents import Turn, record_turns
 from checks.pipeline.rechecks import Round, ask_for_rounds
 from checks.signals import delivery_due, recheck_due
 from checks.state import Observation, observe
+from fanout_lambdas.planning import ANSWER_WITHIN_S
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,10 +44,8 @@ def evaluate(fresh: Sequence[FreshResult], *, now: datetime) -> EvaluateReport:
         one = loaded.get(result.check_id)
         if one is None:  # deleted since it was probed
             continue
-        if result.resent_after_s >= one.policy.interval_s:
-            # It tells of a moment that is the next slot's own. Else the slots of a lost minute, all probed again at
-            # once, would pass for failures in a row.
-            continue
+        if result.resent_after_s >= max(ANSWER_WITHIN_S, one.policy.interval_s):
+            continue  # it tells of a moment that is a later slot's own
         decision = observe(
             one.belief,
             Observation(region=result.region_id, slot=result.slot, outcome=result.outcome),

@@ -10,6 +10,7 @@ import logging
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import datetime
 
 from django.db import transaction
@@ -46,6 +47,7 @@ def resend_lost_batches(*, now: datetime, store: ObjectStore, invoker: Invoker) 
     """Send each batch that did not report in time once more; how many that were."""
     until = time.monotonic() + SEND_FOR_S
     resent = 0
+    again: set[int] = set()
     open_runs = MinuteRun.objects.filter(closed_at=None, minute__lte=now).exclude(snapshot_key="")
     for run in open_runs.select_related("region").order_by("-minute", "region_id"):
         if time.monotonic() > until:
@@ -58,11 +60,28 @@ def resend_lost_batches(*, now: datetime, store: ObjectStore, invoker: Invoker) 
         if snapshot is None or not (numbers := _claim(run, now)):
             continue
         batches = plan_batches(snapshot, minute, run.region.code, topology())
-        lost = [
-            renew(batch, now=int(now.timestamp())) for batch in batches if batch.number in numbers
-        ]
-        resent += _send(lost, invoker, until)
+        lost = [batch for batch in batches if batch.number in numbers]
+        renewed = [renew(batch, now=int(now.timestamp())) for batch in _once(lost, again)]
+        resent += _send(renewed, invoker, until)
     return resent
+
+
+def _once(batches: Sequence[Batch], again: set[int]) -> list[Batch]:
+    """Of each check the newest lost slot alone, added to `again`. Probed in one moment, several would pass for failures
+    in a row; of the older ones nobody can know any more, and they are missed."""
+    newest: dict[int, int] = {}
+    for batch in batches:
+        for probe in batch.probes:
+            if probe["check_id"] not in again:
+                newest[probe["check_id"]] = max(newest.get(probe["check_id"], 0), probe["slot"])
+    again.update(newest)
+    kept = (
+        tuple(probe for probe in batch.probes if newest.get(probe["check_id"]) == probe["slot"])
+        for batch in batches
+    )
+    return [
+        replace(batch, probes=probes) for batch, probes in zip(batches, kept, strict=True) if probes
+    ]
 
 
 def _claim(run: MinuteRun, now: datetime) -> set[int]:

@@ -26,7 +26,7 @@ INTERVALS_S = (10, 60)
 FIRST_KILL_S, APART_S = 10, 9
 PARTS = ("worker", "jobs", "web", "postgres")
 LAST_KILL_S = FIRST_KILL_S + (len(PARTS) - 1) * APART_S
-SEEN_BY_S = 110
+SEEN_BY_S = 170
 SETTLE_S = 90
 
 

@@ -184,13 +184,16 @@ def test_a_marker_does_not_replace_anything(region: Region) -> None:
     assert OUTCOME_OF[Result.objects.across_clients().get().outcome] is Outcome.UP
 
 
-@pytest.mark.parametrize(("late_s", "believed"), [(9, "down"), (10, "up")])
-def test_a_lost_slot_probed_when_the_next_was_due_is_stored_and_moves_nothing(
-    region: Region, run: MinuteRun, late_s: int, believed: str
+@pytest.mark.parametrize(
+    ("interval_s", "late_s", "believed"), [(10, 59, "down"), (60, 60, "up"), (120, 60, "down")]
+)
+def test_a_lost_slot_probed_in_a_later_ones_time_is_stored_and_moves_nothing(
+    region: Region, run: MinuteRun, interval_s: int, late_s: int, believed: str
 ) -> None:
-    one = check(interval_s=10, timeout_ms=5_000, down_after=1)
+    one = check(interval_s=interval_s, timeout_ms=5_000, down_after=1)
     slot = slot_of(one)
-    ingest_batch(batch([result(one, slot - 10)]), region=region, now=at(slot - 9))
+    before = slot - interval_s
+    ingest_batch(batch([result(one, before)]), region=region, now=at(before + 1))
 
     again = batch([result(one, outcome=Outcome.DOWN)], attempt=2, started=slot + late_s)
     report = ingest_batch(again, region=region, now=at(slot + late_s + 1))

@@ -402,6 +402,19 @@ def test_lost_batches_wait_for_an_object_store_that_is_away(store: ObjectStore, 
     assert watch(now=at(slot_of(one) + 30), store=store, invoker=sent).resent == 1
 
 
+def test_of_a_checks_lost_slots_the_newest_alone_is_probed_again(
+    store: ObjectStore, sent: Sent
+) -> None:
+    check(interval_s=10, timeout_ms=5_000)
+    run = prepare(store)
+
+    watch(now=at(MINUTE + 90), store=store, invoker=sent)
+
+    assert run.planned == 6
+    (probe,) = (probe for batch in sent.batches for probe in batch.probes)
+    assert probe["slot"] >= MINUTE + 50
+
+
 def test_lost_batches_for_which_no_time_is_left_wait_for_the_next_call(
     store: ObjectStore, sent: Sent, monkeypatch: pytest.MonkeyPatch
 ) -> None:
