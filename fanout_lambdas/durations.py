@@ -61,15 +61,15 @@ def core_of(memory_mb: int) -> float:
 
 
 MEASURED = Durations(
-    source="bench.fanout and bench.accuracy --memory 256, 2026-11-23 (decision 0012), half of the checks over TLS; the "
+    source="bench.fanout and bench.accuracy --memory 192, 2026-11-23 (decision 0012), half of the checks over TLS; the "
     "share of cold starts is assumed",
-    worker_mb=256,
+    worker_mb=192,
     dispatcher_mb=128,
     triggerer_mb=256,
     check_cpu_s=0.0020,
     worker_cpu_s=0.015,
     worker_wait_s=0.05,
-    last_answer=1.5,
+    last_answer=0.7,
     invoke_cpu_s=0.0020,
     init_s=0.4,
     cold_share=0.01,

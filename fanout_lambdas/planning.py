@@ -15,7 +15,7 @@ from fanout_lambdas.shared.slots import MINUTE_S, minute_of
 ANSWER_WITHIN_S = 60  # a result stored later than this after its slot counts as late
 BATCH_SPAN_S = 3  # slots of one batch lie within this window: a batch reports at its end, and people wait for that
 SLOW_SPAN_S = 20  # of a billed batch of slow checks: each lasts a whole timeout, so few are cheap
-DEALT_MS = 1_000  # a worker of 256 MB takes 1-2 s to start a hundred probes
+DEALT_MS = 1_000  # a worker of 192 MB takes 1-2.5 s to start a hundred probes
 MAX_PROBES_PAYLOAD = 900_000  # bytes; leaves room for the envelope below the limit of 1 MB
 # An invocation takes 1.5 to 1.9 ms of CPU: so many a minute are two thirds of what a dispatcher of 256 MB can start.
 TIER_FROM_BATCHES = 3_000
